@@ -1,0 +1,12 @@
+//! What every crate of Slipway shares and nothing more: typed ids, the clock, keyset pages and the codes of
+//! errors. It does no I/O and depends on nothing of ours.
+
+mod clock;
+mod code;
+mod id;
+mod page;
+
+pub use clock::{Clock, FixedClock, SharedClock, SystemClock};
+pub use code::ErrorCode;
+pub use id::{DeploymentId, ExecutionId, FunctionId, InvalidId, RequestId, SessionId, UserId};
+pub use page::{Cursor, InvalidPage, Page, PageRequest};

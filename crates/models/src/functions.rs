@@ -1,0 +1,329 @@
+//! Functions, their versions, and what is recorded of their runs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use slipway_kernel::{DeploymentId, ExecutionId, FunctionId};
+use utoipa::ToSchema;
+
+/// What runs a function's code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    /// CPython.
+    Python,
+    /// Node.js.
+    Node,
+}
+
+impl Runtime {
+    /// Every runtime, in the order in which they are looked for.
+    pub const ALL: [Self; 2] = [Self::Python, Self::Node];
+
+    /// Returns the name as it goes over the wire and into image names.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Python => "python",
+            Self::Node => "node",
+        }
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a function runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FunctionConfig {
+    /// Memory of an instance, in MiB: 32 to 4096.
+    pub memory_mb: u32,
+    /// Processors of an instance: 0.1 to 4.
+    pub cpu: f64,
+    /// The time from the call to its end, in milliseconds: 100 to 900,000.
+    pub timeout_ms: u32,
+    /// The most instances at a time: 1 to 100.
+    pub max_instances: u32,
+    /// The size of the writable `/tmp`, in MiB: 1 to 1024.
+    pub tmp_mb: u32,
+    /// Settings of the function's own.
+    pub env: BTreeMap<String, String>,
+}
+
+impl Default for FunctionConfig {
+    fn default() -> Self {
+        Self {
+            memory_mb: 128,
+            cpu: 0.5,
+            timeout_ms: 5_000,
+            max_instances: 10,
+            tmp_mb: 64,
+            env: BTreeMap::new(),
+        }
+    }
+}
+
+/// `PATCH /functions/{id}` and the `config` part of a deployment: what is absent stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionConfigPatch {
+    /// See [`FunctionConfig::memory_mb`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mb: Option<u32>,
+    /// See [`FunctionConfig::cpu`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<f64>,
+    /// See [`FunctionConfig::timeout_ms`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u32>,
+    /// See [`FunctionConfig::max_instances`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_instances: Option<u32>,
+    /// See [`FunctionConfig::tmp_mb`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tmp_mb: Option<u32>,
+    /// The whole of the settings: it takes the place of what was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<BTreeMap<String, String>>,
+}
+
+/// Where a function stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FunctionStatus {
+    /// Its first version is being built.
+    Building,
+    /// It can be called.
+    Active,
+    /// No version of it was ever built.
+    Failed,
+}
+
+/// A function, as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FunctionBody {
+    /// The function's id.
+    #[schema(value_type = String, format = Uuid)]
+    pub id: FunctionId,
+    /// Its name, unique among its owner's.
+    #[schema(example = "hello")]
+    pub name: String,
+    /// What runs it; of the active version, or of the first attempt.
+    pub runtime: Runtime,
+    /// Where it stands.
+    pub status: FunctionStatus,
+    /// The version that answers calls.
+    pub active_version: Option<i32>,
+    /// How it runs.
+    pub config: FunctionConfig,
+    /// Where it is called, from the gateway's root.
+    #[schema(example = "/api/v1/functions/0190f5c8-…/invoke")]
+    pub url: String,
+    /// When it was first deployed.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Where a deployment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeploymentStatus {
+    /// Waits for a builder.
+    Queued,
+    /// Its image is being built.
+    Building,
+    /// Its first instance is being started, to see that it is ready.
+    Checking,
+    /// Answers calls.
+    Active,
+    /// Answered calls until a newer one took its place.
+    Superseded,
+    /// Could not be built, or its handler could not be loaded.
+    Failed,
+}
+
+/// One version of a function, or the attempt at one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeploymentBody {
+    /// The deployment's id.
+    #[schema(value_type = String, format = Uuid)]
+    pub id: DeploymentId,
+    /// The function that it is a version of.
+    #[schema(value_type = String, format = Uuid)]
+    pub function_id: FunctionId,
+    /// Counts from 1 in each function.
+    pub version: i32,
+    /// What runs it.
+    pub runtime: Runtime,
+    /// Where it stands.
+    pub status: DeploymentStatus,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it became active or failed.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// The answer to `POST /functions/deploy`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DeployAnswer {
+    /// The function.
+    pub function: FunctionBody,
+    /// The version that is being made of it.
+    pub deployment: DeploymentBody,
+}
+
+/// The answer to `GET /deployments/{id}/logs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BuildLog {
+    /// The log's text, at most its last 1 MiB.
+    pub log: String,
+}
+
+/// `POST /functions/{id}/invoke`: the request that the handler is given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InvokeRequest {
+    /// The method; `POST` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The path; `/` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The headers. `authorization`, `cookie` and the platform's own never reach the handler.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The query's parameters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
+    /// Any JSON value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Value>,
+}
+
+/// The answer of a call that succeeded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InvokeAnswer {
+    /// Always true: a failure is a problem answer.
+    pub success: bool,
+    /// The run, for its logs and record.
+    #[schema(value_type = String, format = Uuid)]
+    pub execution_id: ExecutionId,
+    /// The handler's body: JSON where it is JSON, else text, else base64 of its bytes.
+    pub result: Value,
+    /// The handler's status.
+    pub status_code: u16,
+    /// The handler's headers.
+    pub headers: BTreeMap<String, String>,
+    /// The time in the handler, in milliseconds.
+    pub duration_ms: f64,
+    /// The time before an instance took the call, in milliseconds.
+    pub queue_ms: f64,
+    /// True when an instance was started for this call.
+    pub cold_start: bool,
+}
+
+/// How a run stands or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutionStatus {
+    /// Waits for an instance.
+    Queued,
+    /// Has begun.
+    Running,
+    /// The handler answered.
+    Succeeded,
+    /// The handler failed, or the platform lost it.
+    Failed,
+    /// The deadline came first.
+    TimedOut,
+    /// The caller called it off.
+    Cancelled,
+}
+
+/// The record of one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ExecutionBody {
+    /// The run's id.
+    #[schema(value_type = String, format = Uuid)]
+    pub id: ExecutionId,
+    /// The function that ran.
+    #[schema(value_type = String, format = Uuid)]
+    pub function_id: FunctionId,
+    /// The version that ran.
+    pub version: i32,
+    /// What set it off: `invoke`.
+    pub trigger: String,
+    /// How it stands or ended.
+    pub status: ExecutionStatus,
+    /// When the call came in.
+    pub queued_at: DateTime<Utc>,
+    /// When an instance took it.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The time before an instance took it, in milliseconds.
+    pub queue_ms: Option<f64>,
+    /// The time that starting an instance took, in milliseconds; absent when one was warm.
+    pub cold_start_ms: Option<f64>,
+    /// The time in the handler, in milliseconds.
+    pub duration_ms: Option<f64>,
+    /// The instance's peak memory so far, in bytes.
+    pub peak_memory_bytes: Option<i64>,
+    /// The handler's status.
+    pub status_code: Option<u16>,
+    /// The handler's body, at most 1 MiB of it.
+    pub result: Option<Value>,
+    /// True when the body was larger than what is kept.
+    pub result_truncated: bool,
+    /// Why it failed.
+    pub error: Option<ExecutionError>,
+}
+
+/// Why a run failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExecutionError {
+    /// The kind: the exception's type, or one of the platform's codes such as `timed_out` and `runner_restarted`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The handler's own message.
+    pub message: String,
+    /// Where it happened, in the handler's own terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+}
+
+/// Where a line of the log came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// The context's logger.
+    Log,
+    /// The platform itself, such as a note of what was cut.
+    System,
+}
+
+/// One line of a function's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogLine {
+    /// When it was read.
+    pub time: DateTime<Utc>,
+    /// The run that printed it.
+    #[schema(value_type = String, format = Uuid)]
+    pub execution_id: ExecutionId,
+    /// Where it came from.
+    pub stream: LogStream,
+    /// The line, without its end.
+    pub text: String,
+}
