@@ -1,0 +1,5 @@
+//! Pure types and rules of functions, their versions and their runs.
+
+mod version;
+
+pub use version::Version;

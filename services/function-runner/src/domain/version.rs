@@ -1,0 +1,25 @@
+use slipway_kernel::{DeploymentId, FunctionId, UserId};
+use slipway_models::functions::{FunctionConfig, Runtime};
+
+/// All that an instance needs to know of the version it serves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Version {
+    /// Whose function it is.
+    pub owner: UserId,
+    /// The function.
+    pub function_id: FunctionId,
+    /// The function's name, as the handler's context states it.
+    pub function_name: String,
+    /// The deployment that made this version.
+    pub deployment_id: DeploymentId,
+    /// Counts from 1 in each function.
+    pub number: i32,
+    /// What runs it.
+    pub runtime: Runtime,
+    /// The image's name in the host's own storage.
+    pub image: String,
+    /// The file that holds the handler, where `slipway.toml` names one; else the runtime's own default.
+    pub entry: Option<String>,
+    /// How it runs.
+    pub config: FunctionConfig,
+}
