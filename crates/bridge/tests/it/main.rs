@@ -1,0 +1,3 @@
+//! The protocol, and the real program with the real language workers behind a real socket.
+
+mod frames;
