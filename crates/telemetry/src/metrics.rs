@@ -1,0 +1,119 @@
+//! Prometheus metrics, one registry per service.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// From half a millisecond to a minute, in seconds: a warm call and a slow build both find their place.
+const DURATION_BUCKETS: [f64; 16] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Says that a metric could not be added: its name is invalid or taken. A fault of the code, never of the input.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot add the metric: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+/// The metrics of one service; clones share them. Every series carries the label `service`.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Arc<HistogramVec>,
+    active: IntGauge,
+}
+
+impl Metrics {
+    /// Makes the registry of `service` with the metrics that all have: of its HTTP server and of the process.
+    pub fn new(service: &str) -> Result<Self, MetricsError> {
+        let labels = HashMap::from([("service".to_owned(), service.to_owned())]);
+        let registry = Registry::new_custom(None, Some(labels))?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let requests = HistogramVec::new(
+            HistogramOpts::new("http_server_request_duration_seconds", "Time to answer a request.")
+                .buckets(DURATION_BUCKETS.to_vec()),
+            &["method", "route", "status"],
+        )?;
+        let active = IntGauge::new("http_server_active_requests", "Requests being answered.")?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(active.clone()))?;
+        Ok(Self { registry, requests: Arc::new(requests), active })
+    }
+
+    /// Adds a counter. By custom its name ends in `_total`.
+    pub fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// Adds a gauge.
+    pub fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// Adds a histogram of durations in seconds. By custom its name ends in `_seconds`.
+    pub fn durations(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, MetricsError> {
+        let options = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
+        self.add(HistogramVec::new(options, labels)?)
+    }
+
+    /// Counts a request in. Dropping the answer without [`InFlight::finish`] counts it out again and records no
+    /// duration.
+    pub fn begin_request(&self) -> InFlight {
+        self.active.inc();
+        InFlight { requests: Arc::clone(&self.requests), active: self.active.clone(), since: Instant::now() }
+    }
+
+    /// Writes all metrics in Prometheus' text format (0.0.4).
+    pub fn render(&self) -> Result<String, MetricsError> {
+        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, MetricsError> {
+        self.registry.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub struct InFlight {
+    requests: Arc<HistogramVec>,
+    active: IntGauge,
+    since: Instant,
+}
+
+impl InFlight {
+    /// Records the request's duration. `route` is the route's template, so that the number of series stays small; so
+    /// do an unknown `method`, recorded as `OTHER`, and the status, recorded by its class.
+    pub fn finish(self, method: &str, route: &str, status: u16) {
+        let labels = [known_method(method), route, status_class(status)];
+        self.requests.with_label_values(&labels).observe(self.since.elapsed().as_secs_f64());
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.active.dec();
+    }
+}
+
+fn known_method(method: &str) -> &str {
+    match method {
+        "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" => method,
+        _ => "OTHER",
+    }
+}
+
+fn status_class(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}
