@@ -1,1 +1,20 @@
+#![doc = include_str!("../README.md")]
 
+mod access;
+mod error;
+mod fingerprint;
+mod identity;
+mod jwks;
+mod jws;
+mod keys;
+mod revocation;
+
+pub use access::{ACCESS_LIFETIME, AccessClaims, AccessIssuer, AccessVerifier, Grant, IssuedAccess};
+pub use error::{KeyError, TokenError};
+pub use identity::{
+    Identity, IdentitySigner, IdentityVerifier, InvalidServiceName, ServiceName, Subject, TrustedKeys,
+    UserIdentity,
+};
+pub use jwks::{Jwk, Jwks};
+pub use keys::SigningKeys;
+pub use revocation::{RevokedSession, RevokedSessions};

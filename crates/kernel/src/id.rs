@@ -68,10 +68,14 @@ typed_id! {
     ExecutionId = "execution";
     /// A function.
     FunctionId = "function";
+    /// One line of a function's log.
+    LogLineId = "log line";
     /// One request, as logs and problem answers name it.
     RequestId = "request";
     /// A sign-in and the family of tokens that came of it.
     SessionId = "session";
+    /// An access token, by its `jti`.
+    TokenId = "token";
     /// A person's account.
     UserId = "user";
 }
