@@ -1,5 +1,14 @@
 //! Pure types and rules of functions, their versions and their runs.
 
+pub mod config;
+mod deployment;
+mod execution;
+mod function;
+mod log_line;
 mod version;
 
+pub use deployment::Deployment;
+pub use execution::{Execution, Trigger};
+pub use function::{Function, FunctionName, InvalidName};
+pub use log_line::{LogLine, without_nul};
 pub use version::Version;

@@ -1,0 +1,213 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use slipway_kernel::{ExecutionId, FunctionId, UserId};
+use slipway_models::functions::{ExecutionBody, ExecutionError, ExecutionStatus};
+
+use super::Version;
+
+/// What a run's record keeps of the answer, in bytes.
+const KEPT_RESULT: usize = 1024 * 1024;
+
+/// One run of a function.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    /// The run.
+    pub id: ExecutionId,
+    /// The function that runs.
+    pub function_id: FunctionId,
+    /// Whose function it is.
+    pub owner: UserId,
+    /// The version that runs.
+    pub version: i32,
+    /// What set it off.
+    pub trigger: Trigger,
+    /// How it stands or ended.
+    pub status: ExecutionStatus,
+    /// When the call came in.
+    pub queued_at: DateTime<Utc>,
+    /// When an instance took it.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The time before an instance took it, in milliseconds.
+    pub queue_ms: Option<f64>,
+    /// The time that starting an instance took, in milliseconds; none when one was warm.
+    pub cold_start_ms: Option<f64>,
+    /// The time in the handler, in milliseconds.
+    pub duration_ms: Option<f64>,
+    /// The instance's peak memory so far, in bytes.
+    pub peak_memory_bytes: Option<i64>,
+    /// The handler's status.
+    pub status_code: Option<u16>,
+    /// The handler's body, or the beginning of it.
+    pub result: Option<Value>,
+    /// True when the body was larger than what is kept.
+    pub result_truncated: bool,
+    /// Why it failed.
+    pub error: Option<ExecutionError>,
+}
+
+/// What sets a run off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// `POST /functions/{id}/invoke`.
+    Invoke,
+}
+
+impl Trigger {
+    /// Returns the name as it is kept and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invoke => "invoke",
+        }
+    }
+}
+
+impl Execution {
+    /// Records that a call has come in.
+    pub fn queued(version: &Version, trigger: Trigger, now: DateTime<Utc>) -> Self {
+        Self {
+            id: ExecutionId::generate(),
+            function_id: version.function_id,
+            owner: version.owner,
+            version: version.number,
+            trigger,
+            status: ExecutionStatus::Queued,
+            queued_at: now,
+            started_at: None,
+            finished_at: None,
+            queue_ms: None,
+            cold_start_ms: None,
+            duration_ms: None,
+            peak_memory_bytes: None,
+            status_code: None,
+            result: None,
+            result_truncated: false,
+            error: None,
+        }
+    }
+
+    /// Records that an instance of version `version` took the call.
+    pub fn begin(&mut self, version: i32, now: DateTime<Utc>, cold_start_ms: Option<f64>) {
+        self.version = version;
+        self.status = ExecutionStatus::Running;
+        self.started_at = Some(now);
+        self.queue_ms = Some(milliseconds(now - self.queued_at));
+        self.cold_start_ms = cold_start_ms;
+    }
+
+    /// Records the handler's answer. Of a body past 1 MiB, its beginning is kept as text.
+    pub fn succeed(&mut self, status_code: u16, result: Value, size: usize, now: DateTime<Utc>) {
+        self.status_code = Some(status_code);
+        self.result_truncated = size > KEPT_RESULT;
+        self.result = Some(if self.result_truncated { beginning_of(&result) } else { result });
+        self.end(ExecutionStatus::Succeeded, now);
+    }
+
+    /// Records an end without an answer.
+    pub fn fail(&mut self, status: ExecutionStatus, error: ExecutionError, now: DateTime<Utc>) {
+        self.error = Some(error);
+        self.end(status, now);
+    }
+
+    /// Tells whether the run has ended.
+    pub fn is_finished(&self) -> bool {
+        self.finished_at.is_some()
+    }
+
+    fn end(&mut self, status: ExecutionStatus, now: DateTime<Utc>) {
+        self.status = status;
+        self.finished_at = Some(now);
+        self.duration_ms = self.started_at.map(|started| milliseconds(now - started));
+    }
+}
+
+impl From<Execution> for ExecutionBody {
+    fn from(execution: Execution) -> Self {
+        Self {
+            id: execution.id,
+            function_id: execution.function_id,
+            version: execution.version,
+            trigger: execution.trigger.as_str().to_owned(),
+            status: execution.status,
+            queued_at: execution.queued_at,
+            started_at: execution.started_at,
+            finished_at: execution.finished_at,
+            queue_ms: execution.queue_ms,
+            cold_start_ms: execution.cold_start_ms,
+            duration_ms: execution.duration_ms,
+            peak_memory_bytes: execution.peak_memory_bytes,
+            status_code: execution.status_code,
+            result: execution.result,
+            result_truncated: execution.result_truncated,
+            error: execution.error,
+        }
+    }
+}
+
+fn milliseconds(span: TimeDelta) -> f64 {
+    span.max(TimeDelta::zero()).as_seconds_f64() * 1_000.0
+}
+
+fn beginning_of(result: &Value) -> Value {
+    let text = match result {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    Value::String(text[..text.floor_char_boundary(KEPT_RESULT)].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone as _;
+    use slipway_kernel::DeploymentId;
+    use slipway_models::functions::{FunctionConfig, Runtime};
+
+    use super::*;
+
+    fn at(millisecond: i64) -> DateTime<Utc> {
+        Utc.timestamp_millis_opt(1_700_000_000_000 + millisecond).unwrap()
+    }
+
+    fn queued() -> Execution {
+        let version = Version {
+            owner: UserId::generate(),
+            function_id: FunctionId::generate(),
+            function_name: "hello".into(),
+            deployment_id: DeploymentId::generate(),
+            number: 3,
+            runtime: Runtime::Python,
+            image: "image".into(),
+            entry: None,
+            config: FunctionConfig::default(),
+        };
+        Execution::queued(&version, Trigger::Invoke, at(0))
+    }
+
+    #[test]
+    fn a_run_knows_how_long_it_waited_and_how_long_it_took() {
+        let mut run = queued();
+        run.begin(4, at(20), Some(15.0));
+        run.succeed(200, Value::from("hi"), 4, at(50));
+        assert_eq!((run.version, run.status, run.is_finished()), (4, ExecutionStatus::Succeeded, true));
+        assert_eq!((run.queue_ms, run.duration_ms), (Some(20.0), Some(30.0)));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_makes_no_negative_time() {
+        let mut run = queued();
+        run.begin(3, at(-5), None);
+        assert_eq!(run.queue_ms, Some(0.0));
+    }
+
+    #[test]
+    fn a_result_past_its_limit_is_cut_between_characters_and_marked() {
+        let mut run = queued();
+        let text = "ä".repeat(KEPT_RESULT);
+        run.succeed(200, Value::from(text.clone()), text.len(), at(1));
+        assert!(run.result_truncated);
+        assert_eq!(run.result, Some(Value::from("ä".repeat(KEPT_RESULT / 2))));
+    }
+}

@@ -1,0 +1,165 @@
+//! The append-only record of runs on the local disk.
+//!
+//! A run's beginning is written before the run proceeds and its end before the answer is sent; from here both reach
+//! PostgreSQL in batches (`crate::records`). One thread writes, and takes together what comes in at the same time.
+//! "Written" means that `write(2)` has returned, which outlasts the death of this process; what a power cut may take
+//! is bounded by [`Fsync`].
+//!
+//! The files are segments. A segment begins with the runs that were under way when it was begun, so that an older one
+//! is needed for nothing but its own records, and it is deleted when the last of them is in PostgreSQL. After a
+//! crash the segments are read again, and what a reader finds twice is written once: every row has a key.
+
+mod frame;
+mod record;
+mod segment;
+mod writer;
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use record::Record;
+use segment::Outstanding;
+use writer::{Append, Writer};
+
+/// How many appends may wait for the writer before callers do.
+const QUEUE: usize = 1024;
+
+/// When the spool is made to outlast a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fsync {
+    /// Every 100 ms: a power cut takes what came after.
+    Interval,
+    /// Before an append returns.
+    Always,
+}
+
+impl FromStr for Fsync {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "interval" => Ok(Self::Interval),
+            "always" => Ok(Self::Always),
+            _ => Err("expected `interval` or `always`"),
+        }
+    }
+}
+
+/// Where the spool is and how it writes.
+#[derive(Debug, Clone)]
+pub struct SpoolConfig {
+    /// A directory of its own; made where it is missing.
+    pub directory: PathBuf,
+    /// The size at which the next segment is begun, in bytes.
+    pub segment_bytes: u64,
+    /// When it syncs.
+    pub fsync: Fsync,
+}
+
+/// Says why a record was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SpoolError {
+    /// The disk is full or failing.
+    #[error("the spool cannot be written: {0}")]
+    Write(io::ErrorKind),
+    /// The record is larger than any reader would believe.
+    #[error("the record is too large for the spool")]
+    TooLarge,
+    /// The spool was shut down.
+    #[error("the spool is closed")]
+    Closed,
+}
+
+/// A record that is on disk.
+#[derive(Debug, Clone)]
+pub struct SpooledRecord {
+    /// The segment that it is in, for [`Spool::confirm`].
+    pub segment: u64,
+    /// The record.
+    pub record: Arc<Record>,
+    /// Its size on disk, which stands for its size in memory.
+    pub size: usize,
+}
+
+impl SpooledRecord {
+    fn new(segment: u64, record: Record, size: usize) -> Self {
+        Self { segment, record: Arc::new(record), size }
+    }
+}
+
+/// The spool, open for appending. One process at a time has it open.
+pub struct Spool {
+    appends: mpsc::Sender<Append>,
+    outstanding: Arc<Outstanding>,
+}
+
+impl Spool {
+    /// Opens the spool and returns what earlier processes left in it, in the order of their writing. `observer` is
+    /// told of every record from then on, in order and before its append returns. Blocking.
+    ///
+    /// # Errors
+    /// The directory cannot be used, or another process has the spool open.
+    pub fn open(
+        config: SpoolConfig,
+        observer: impl Fn(SpooledRecord) + Send + 'static,
+    ) -> io::Result<(Self, Vec<SpooledRecord>)> {
+        let SpoolConfig { directory, segment_bytes, fsync } = config;
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        let lock = lock(&directory.join("lock"))?;
+        let outstanding = Arc::new(Outstanding::new(directory.clone()));
+        let mut left = Vec::new();
+        let mut next = 1;
+        for number in segment::list(&directory)? {
+            let records = segment::read(&directory, number)?;
+            outstanding.add(number, records.len());
+            outstanding.close(number);
+            left.extend(records);
+            next = number + 1;
+        }
+        let (appends, receiver) = mpsc::channel(QUEUE);
+        let writer = Writer {
+            directory,
+            segment_bytes,
+            fsync,
+            outstanding: Arc::clone(&outstanding),
+            observer: Box::new(observer),
+            _lock: lock,
+        };
+        writer.spawn(next, receiver)?;
+        Ok((Self { appends, outstanding }, left))
+    }
+
+    /// Writes `record` and returns when it is written. A caller that stops waiting may or may not have written it.
+    pub async fn append(&self, record: Record) -> Result<(), SpoolError> {
+        let payload = serde_json::to_vec(&record).map_err(|_| SpoolError::TooLarge)?;
+        let frame = frame::encode(&payload).ok_or(SpoolError::TooLarge)?;
+        let (written, outcome) = oneshot::channel();
+        self.appends.send(Append { record, frame, written }).await.map_err(|_| SpoolError::Closed)?;
+        outcome.await.map_err(|_| SpoolError::Closed)?
+    }
+
+    /// Says that `records` records of `segment` are in PostgreSQL.
+    pub fn confirm(&self, segment: u64, records: usize) {
+        self.outstanding.confirm(segment, records);
+    }
+}
+
+fn lock(path: &Path) -> io::Result<File> {
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process has the spool open"))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;
