@@ -5,7 +5,7 @@ use diesel::connection::SimpleConnection as _;
 use diesel::pg::PgConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::{Connection as _, sql_query};
-use prometheus::{HistogramOpts, HistogramVec, Registry};
+use slipway_telemetry::{HistogramVec, Metrics, MetricsError};
 use tokio::sync::Semaphore;
 use tracing::Span;
 
@@ -24,15 +24,13 @@ impl Database {
     /// Prepares the pool. Connections are made as they are needed, so the server need not be there yet.
     ///
     /// # Errors
-    /// Refuses a second pool in the same metrics registry.
-    pub fn new(config: &DatabaseConfig, metrics: &Registry) -> Result<Self, prometheus::Error> {
-        let options = HistogramOpts::new(
+    /// Refuses a second pool under the same metrics.
+    pub fn new(config: &DatabaseConfig, metrics: &Metrics) -> Result<Self, MetricsError> {
+        let durations = metrics.durations(
             "db_operation_duration_seconds",
-            "Time of a database operation, with its wait.",
-        )
-        .buckets(vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0]);
-        let durations = HistogramVec::new(options, &["operation", "outcome"])?;
-        metrics.register(Box::new(durations.clone()))?;
+            "Time of a database operation, with its wait for a connection.",
+            &["operation", "outcome"],
+        )?;
         let pool = Pool::builder()
             .max_size(config.pool_size)
             .min_idle(Some(1))
@@ -105,14 +103,11 @@ impl Database {
             return Err(DbError::Unavailable(format!("{operation} waited too long for a connection")).into());
         };
         let pool = self.pool.clone();
-        let span = Span::current();
-        let task = tokio::task::spawn_blocking(move || {
+        let task = slipway_telemetry::spawn_blocking(Span::current(), move || {
             let _permit = permit;
-            span.in_scope(|| {
-                let mut connection =
-                    pool.get().map_err(|cause| DbError::Unavailable(format!("{operation}: {cause}")))?;
-                work(&mut connection)
-            })
+            let mut connection =
+                pool.get().map_err(|cause| DbError::Unavailable(format!("{operation}: {cause}")))?;
+            work(&mut connection)
         });
         task.await.unwrap_or_else(|cause| {
             Err(DbError::Unavailable(format!("{operation} did not come to its end: {cause}")).into())

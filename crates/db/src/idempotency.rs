@@ -87,8 +87,10 @@ pub fn begin(
     if claimed == 1 {
         return Ok(Begin::Claimed);
     }
-    let row: Option<(Vec<u8>, Option<i16>, Option<Vec<u8>>)> =
-        row(key).select((dsl::body_digest, dsl::status, dsl::body)).first(connection).optional()?;
+    let row = row(key)
+        .select((dsl::body_digest, dsl::status, dsl::body))
+        .first::<(Vec<u8>, Option<i16>, Option<Vec<u8>>)>(connection)
+        .optional()?;
     Ok(match row {
         Some((digest, _, _)) if digest != key.body_digest => Begin::Reused,
         Some((_, Some(status), body)) => Begin::Replay(StoredAnswer {

@@ -17,6 +17,22 @@ pub enum UserType {
     Regular,
 }
 
+impl UserType {
+    /// Returns the name as it goes over the wire and into the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Qvp => "qvp",
+            Self::Regular => "regular",
+        }
+    }
+
+    /// Reads a name as [`UserType::as_str`] writes it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Admin, Self::Qvp, Self::Regular].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
 /// Where an account stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +43,22 @@ pub enum UserStatus {
     Active,
     /// May not sign in.
     Disabled,
+}
+
+impl UserStatus {
+    /// Returns the name as it goes over the wire and into the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// Reads a name as [`UserStatus::as_str`] writes it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Pending, Self::Active, Self::Disabled].into_iter().find(|status| status.as_str() == name)
+    }
 }
 
 /// `POST /auth/register`

@@ -1,0 +1,120 @@
+//! Around every request: its id, its span, its line in the log, its metrics, and the body of its problem.
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpMessage as _, HttpRequest};
+use slipway_kernel::{ErrorCode, RequestId};
+use slipway_telemetry::{IncomingRequest, Metrics, end_request, request_span};
+use tracing::Instrument as _;
+
+use crate::Problem;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_REQUEST_ID: usize = 64;
+
+/// The service's name, for spans.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ServiceName(pub(crate) &'static str);
+
+/// The id of the request, as its answer and its log lines carry it.
+#[derive(Debug, Clone)]
+pub struct RequestIdText(String);
+
+impl RequestIdText {
+    /// Returns the id of a request that came through a service's listener.
+    pub fn of(request: &HttpRequest) -> Self {
+        request.extensions().get().cloned().unwrap_or_else(|| Self(String::new()))
+    }
+
+    /// Returns the id's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Takes the id that a caller gave, where it is one that is safe to repeat; makes one otherwise.
+    fn accept(headers: &HeaderMap) -> Self {
+        let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+        let safe = |id: &&str| {
+            (1..=MAX_REQUEST_ID).contains(&id.len())
+                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        };
+        Self(given.filter(safe).map_or_else(|| RequestId::generate().to_string(), str::to_owned))
+    }
+}
+
+pub(crate) async fn request_scope<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let id = RequestIdText::accept(request.headers());
+    let method = request.method().clone();
+    let text = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let span = request_span(&IncomingRequest {
+        service: request.app_data::<ServiceName>().map_or("", |name| name.0),
+        method: method.as_str(),
+        request_id: id.as_str(),
+        traceparent: text("traceparent"),
+        tracestate: text("tracestate"),
+    });
+    let in_flight = request.app_data::<Data<Metrics>>().map(|metrics| metrics.begin_request());
+    request.extensions_mut().insert(id.clone());
+
+    let response = next.call(request).instrument(span.clone()).await?;
+    span.in_scope(|| log(&response));
+    let mut response = describe_problem(response, &id);
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert(REQUEST_ID.clone(), value);
+    }
+
+    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let status = response.status().as_u16();
+    end_request(&span, method.as_str(), &route, status);
+    if let Some(in_flight) = in_flight {
+        in_flight.finish(method.as_str(), &route, status);
+    }
+    Ok(response)
+}
+
+/// Gives an error the body of a problem, with the request's id in it; answers of other kinds stay as they are.
+fn describe_problem<B: MessageBody + 'static>(
+    response: ServiceResponse<B>,
+    id: &RequestIdText,
+) -> ServiceResponse<EitherBody<B, BoxBody>> {
+    let Some(error) = response.response().error() else { return response.map_into_left_body() };
+    let described = error
+        .as_error::<Problem>()
+        .map_or_else(|| to_problem(error).render(id.as_str()), |problem| problem.render(id.as_str()));
+    let (request, _) = response.into_parts();
+    ServiceResponse::new(request, described.map_into_right_body())
+}
+
+/// Turns an error of actix itself, such as a malformed path, into a problem of the same status.
+fn to_problem(error: &Error) -> Problem {
+    let status = error.as_response_error().status_code();
+    if status.is_server_error() {
+        Problem::internal(error.to_string())
+    } else {
+        Problem::new(status, ErrorCode::INVALID_REQUEST, error.to_string())
+    }
+}
+
+fn log<B>(response: &ServiceResponse<B>) {
+    let status = response.status();
+    let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
+    let code = problem.map(|problem| problem.code().as_str());
+    if status.is_server_error() {
+        let cause = problem.and_then(Problem::cause).map(ToString::to_string);
+        let cause = cause.or_else(|| response.response().error().map(ToString::to_string));
+        tracing::error!(
+            http.response.status_code = status.as_u16(),
+            error.code = code,
+            error.cause = cause,
+            "answered"
+        );
+    } else {
+        tracing::info!(http.response.status_code = status.as_u16(), error.code = code, "answered");
+    }
+}

@@ -1,0 +1,160 @@
+//! A service's two listeners: the one that serves, and the private one for operations.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::{App, HttpServer, Resource};
+use futures_util::future::BoxFuture;
+use slipway_config::Reader;
+use slipway_telemetry::Metrics;
+use tokio_util::sync::CancellationToken;
+
+use crate::health::{self, Readiness};
+use crate::request::{ServiceName, request_scope};
+use crate::{Problem, method_not_allowed, no_such_route};
+
+/// Where a service listens, and how it stops.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// The address of the serving listener. Port 0 takes any free one.
+    pub address: SocketAddr,
+    /// The address of the operations listener.
+    pub operations_address: SocketAddr,
+    /// How many threads serve.
+    pub workers: usize,
+    /// How long requests in flight may take to finish at a stop.
+    pub drain: Duration,
+}
+
+impl ServerConfig {
+    /// Reads `<PREFIX>_HOST` (127.0.0.1), `<PREFIX>_PORT`, `<PREFIX>_OPERATIONS_PORT`, `<PREFIX>_WORKERS` (1 to 256,
+    /// the number of processors) and `<PREFIX>_DRAIN_SECONDS` (0 to 3,600, 20).
+    pub fn read(reader: &mut Reader<'_>, prefix: &str, port: u16, operations_port: u16) -> Self {
+        let host = reader.or(&format!("{prefix}_HOST"), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let port = reader.or(&format!("{prefix}_PORT"), port);
+        let operations_port = reader.or(&format!("{prefix}_OPERATIONS_PORT"), operations_port);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            address: SocketAddr::new(host, port),
+            operations_address: SocketAddr::new(host, operations_port),
+            workers: reader.within(&format!("{prefix}_WORKERS"), processors, 1..=256),
+            drain: Duration::from_secs(reader.within(&format!("{prefix}_DRAIN_SECONDS"), 20, 0..=3_600)),
+        }
+    }
+}
+
+/// A service whose ports are bound and which serves once it is run.
+pub struct Application {
+    address: SocketAddr,
+    operations_address: SocketAddr,
+    serving: Server,
+    operations: Server,
+    on_stop: Option<BoxFuture<'static, ()>>,
+}
+
+impl Application {
+    /// Binds both listeners. `routes` adds the service's own routes and data, once per thread.
+    pub fn bind(
+        service: &'static str,
+        config: &ServerConfig,
+        metrics: Metrics,
+        readiness: Readiness,
+        routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    ) -> io::Result<Self> {
+        let listener = listen(config.address)?;
+        let operations_listener = listen(config.operations_address)?;
+        let address = listener.local_addr()?;
+        let operations_address = operations_listener.local_addr()?;
+
+        let measured = Data::new(metrics);
+        let shown = measured.clone();
+        let serving = HttpServer::new(move || {
+            App::new()
+                .app_data(ServiceName(service))
+                .app_data(measured.clone())
+                .app_data(PathConfig::default().error_handler(|fault, _| {
+                    Problem::invalid_request(format!("the path cannot be read: {fault}")).into()
+                }))
+                .app_data(QueryConfig::default().error_handler(|fault, _| {
+                    Problem::invalid_request(format!("the query cannot be read: {fault}")).into()
+                }))
+                .default_service(web::to(no_such_route))
+                .configure(routes.clone())
+                .wrap(from_fn(request_scope))
+        })
+        .workers(config.workers)
+        .shutdown_timeout(config.drain.as_secs())
+        .client_request_timeout(Duration::from_secs(10))
+        .keep_alive(Duration::from_secs(75))
+        .disable_signals()
+        .listen(listener)?
+        .run();
+        let operations = HttpServer::new(move || {
+            App::new()
+                .app_data(shown.clone())
+                .app_data(Data::new(readiness.clone()))
+                .configure(health::routes)
+                .default_service(web::to(no_such_route))
+        })
+        .workers(1)
+        .shutdown_timeout(1)
+        .disable_signals()
+        .listen(operations_listener)?
+        .run();
+        Ok(Self { address, operations_address, serving, operations, on_stop: None })
+    }
+
+    /// Adds what is left to do when the last request is answered: end background work, leave nothing behind.
+    #[must_use]
+    pub fn on_stop(mut self, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.on_stop = Some(Box::pin(work));
+        self
+    }
+
+    /// Returns where the service listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns where the operations listener is.
+    pub fn operations_address(&self) -> SocketAddr {
+        self.operations_address
+    }
+
+    /// Serves until `stop` is cancelled; then stops accepting, drains within the bound, and runs what
+    /// [`Application::on_stop`] was given. Returns early when a listener fails.
+    pub async fn run_until_stopped(self, stop: CancellationToken) -> io::Result<()> {
+        let handles: [ServerHandle; 2] = [self.serving.handle(), self.operations.handle()];
+        let stopped = async {
+            stop.cancelled().await;
+            let [serving, operations] = &handles;
+            serving.stop(true).await;
+            operations.stop(true).await;
+        };
+        let served = async { tokio::try_join!(self.serving, self.operations) };
+        let outcome = tokio::select! {
+            outcome = served => outcome.map(drop),
+            () = stopped => Ok(()),
+        };
+        if let Some(work) = self.on_stop {
+            work.await;
+        }
+        outcome
+    }
+}
+
+/// Makes a resource that answers methods it does not have with a problem (405).
+pub fn resource(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(method_not_allowed))
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .map_err(|cause| io::Error::new(cause.kind(), format!("cannot listen on {address}: {cause}")))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
