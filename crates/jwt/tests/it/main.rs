@@ -1,0 +1,6 @@
+//! Tokens and keys, on real keys and real files.
+
+mod access;
+mod identity;
+mod key_files;
+mod platform;
