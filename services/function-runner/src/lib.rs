@@ -2,3 +2,5 @@
 
 mod archive;
 pub mod domain;
+pub mod spool;
+mod project;

@@ -2,6 +2,9 @@ use slipway_kernel::{DeploymentId, FunctionId, UserId};
 use slipway_models::functions::{FunctionConfig, Runtime};
 
 /// All that an instance needs to know of the version it serves.
+///
+/// It does not change: a function whose configuration changes gets another `Version` of the same number, so instances
+/// of the old one are told apart by `==`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Version {
     /// Whose function it is.

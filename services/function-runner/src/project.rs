@@ -1,0 +1,211 @@
+//! What an unpacked archive is: its runtime, its entry and the configuration it brings.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Component, Path};
+
+use serde::Deserialize;
+use slipway_models::functions::{FunctionConfigPatch, Runtime};
+use slipway_models::problem::FieldError;
+
+use crate::domain::config;
+
+const MANIFEST: &str = "slipway.toml";
+const MAX_MANIFEST_BYTES: u64 = 256 * 1024;
+
+/// An unpacked archive that can be built.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Project {
+    /// What runs it.
+    pub runtime: Runtime,
+    /// The file that holds the handler, where `slipway.toml` names one.
+    pub entry: Option<String>,
+    /// What it changes of the function's configuration.
+    pub config: FunctionConfigPatch,
+}
+
+/// Says why an unpacked archive cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// Nothing in it tells the runtime.
+    #[error(
+        "no runtime is found: at the archive's root there must be main.py or requirements.txt (python), package.json, \
+         index.mjs or index.js (node), or a slipway.toml that names the runtime; the root holds {0}"
+    )]
+    NoRuntime(String),
+    /// Files of two runtimes are there.
+    #[error("{0} and {1} both look right: name the runtime in slipway.toml, as in runtime = \"{0}\"")]
+    Ambiguous(Runtime, Runtime),
+    /// `slipway.toml` cannot be read.
+    #[error("slipway.toml: {0}")]
+    Manifest(String),
+    /// The entry is no file of the archive.
+    #[error("slipway.toml: the entry {0:?} is no file in the archive")]
+    Entry(String),
+    /// The configuration breaks its rules.
+    #[error("slipway.toml: its config is at fault")]
+    Config(Vec<FieldError>),
+    /// A fault of this host.
+    #[error("cannot read the unpacked archive: {0}")]
+    Host(#[from] std::io::Error),
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    runtime: Option<Runtime>,
+    entry: Option<String>,
+    #[serde(default)]
+    config: FunctionConfigPatch,
+}
+
+impl Project {
+    /// Looks at what was unpacked to `root`. Blocking. Links in it lead nowhere but into it.
+    pub fn detect(root: &Path) -> Result<Self, ProjectError> {
+        let manifest = read_manifest(root)?;
+        config::check(&manifest.config, "/slipway.toml/config").map_err(ProjectError::Config)?;
+        if let Some(entry) = &manifest.entry
+            && !is_file_within(root, entry)
+        {
+            return Err(ProjectError::Entry(entry.chars().take(200).collect()));
+        }
+        let runtime = manifest.runtime.map_or_else(|| detect_runtime(root), Ok)?;
+        Ok(Self { runtime, entry: manifest.entry, config: manifest.config })
+    }
+}
+
+/// Returns the file whose presence means that dependencies are to be installed.
+pub const fn dependency_file(runtime: Runtime) -> &'static str {
+    match runtime {
+        Runtime::Python => "requirements.txt",
+        Runtime::Node => "package.json",
+    }
+}
+
+const fn marks(runtime: Runtime) -> &'static [&'static str] {
+    match runtime {
+        Runtime::Python => &["main.py", "requirements.txt"],
+        Runtime::Node => &["package.json", "index.mjs", "index.js"],
+    }
+}
+
+fn detect_runtime(root: &Path) -> Result<Runtime, ProjectError> {
+    let mut found = Runtime::ALL
+        .into_iter()
+        .filter(|runtime| marks(*runtime).iter().any(|name| root.join(name).is_file()));
+    match (found.next(), found.next()) {
+        (Some(only), None) => Ok(only),
+        (Some(first), Some(second)) => Err(ProjectError::Ambiguous(first, second)),
+        (None, _) => Err(ProjectError::NoRuntime(describe(root)?)),
+    }
+}
+
+/// Names a few of what lies in a folder, so that a folder packed into itself is seen at once.
+fn describe(root: &Path) -> std::io::Result<String> {
+    const SHOWN: usize = 5;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let slash = if entry.file_type()?.is_dir() { "/" } else { "" };
+        names.push(format!("{}{slash}", entry.file_name().to_string_lossy()));
+    }
+    names.sort_unstable();
+    let rest = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    Ok(if rest == 0 { names.join(", ") } else { format!("{} and {rest} more", names.join(", ")) })
+}
+
+fn read_manifest(root: &Path) -> Result<Manifest, ProjectError> {
+    let file = match fs::File::open(root.join(MANIFEST)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Manifest::default()),
+        Err(error) => return Err(error.into()),
+    };
+    if !file.metadata()?.is_file() {
+        return Err(ProjectError::Manifest("it is no file".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_MANIFEST_BYTES {
+        return Err(ProjectError::Manifest(format!("it is larger than {MAX_MANIFEST_BYTES} bytes")));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| ProjectError::Manifest("it is not UTF-8".to_owned()))?;
+    toml::from_str(&text).map_err(|fault| {
+        let line = fault.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
+        let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        ProjectError::Manifest(format!("{place}{}", fault.message()))
+    })
+}
+
+fn is_file_within(root: &Path, entry: &str) -> bool {
+    let is_plain = Path::new(entry).components().all(|part| matches!(part, Component::Normal(_)));
+    is_plain && !entry.is_empty() && !entry.contains('\0') && root.join(entry).is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detected(files: &[(&str, &str)]) -> Result<Project, String> {
+        let root = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        Project::detect(root.path()).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn the_runtime_is_found_by_what_lies_there() {
+        for (name, runtime) in [
+            ("main.py", Runtime::Python),
+            ("requirements.txt", Runtime::Python),
+            ("package.json", Runtime::Node),
+            ("index.mjs", Runtime::Node),
+            ("index.js", Runtime::Node),
+        ] {
+            assert_eq!(detected(&[(name, "")]).unwrap().runtime, runtime, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_packed_into_itself_is_seen_in_the_refusal() {
+        let fault = detected(&[("hello/main.py", "")]).unwrap_err();
+        assert!(fault.ends_with("the root holds hello/"), "{fault}");
+    }
+
+    #[test]
+    fn two_runtimes_need_a_word_in_the_manifest() {
+        let files = [("main.py", ""), ("package.json", "{}")];
+        assert_eq!(
+            detected(&files).unwrap_err(),
+            "python and node both look right: name the runtime in slipway.toml, as in runtime = \"python\""
+        );
+        let named = [files[0], files[1], ("slipway.toml", "runtime = \"node\"")];
+        assert_eq!(detected(&named).unwrap().runtime, Runtime::Node);
+    }
+
+    #[test]
+    fn a_manifest_names_runtime_entry_and_config() {
+        let manifest = "runtime = \"python\"\nentry = \"src/app.py\"\n[config]\nmemory_mb = 256\nenv = { A = \"1\" }";
+        let project = detected(&[("src/app.py", ""), ("slipway.toml", manifest)]).unwrap();
+        assert_eq!(project.entry.as_deref(), Some("src/app.py"));
+        assert_eq!(project.config.memory_mb, Some(256));
+    }
+
+    #[test]
+    fn faults_of_the_manifest_are_named_with_their_line() {
+        let fault = |text: &str| detected(&[("main.py", ""), ("slipway.toml", text)]).unwrap_err();
+        assert!(fault("\nrun_time = 1").starts_with("slipway.toml: line 2: unknown field `run_time`"));
+        assert!(fault("[config]\nmemory = 1").starts_with("slipway.toml: line 2: unknown field `memory`"));
+        assert!(fault("runtime = \"cobol\"").starts_with("slipway.toml: line 1: unknown variant `cobol`"));
+        assert_eq!(fault("[config]\nmemory_mb = 1"), "slipway.toml: its config is at fault");
+        for entry in ["../main.py", "/etc/passwd", "missing.py", ""] {
+            assert_eq!(
+                fault(&format!("entry = {entry:?}")),
+                format!("slipway.toml: the entry {entry:?} is no file in the archive")
+            );
+        }
+    }
+}
