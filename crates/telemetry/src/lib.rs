@@ -12,6 +12,8 @@ mod json;
 mod metrics;
 mod request;
 mod setup;
+#[cfg(test)]
+mod tests;
 
 pub use blocking::spawn_blocking;
 pub use config::{LogFormat, TelemetryConfig};

@@ -117,3 +117,47 @@ fn status_class(status: u16) -> &'static str {
         _ => "5xx",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_measured_by_route_and_kept_few() {
+        let metrics = Metrics::new("auth").unwrap();
+        metrics.begin_request().finish("GET", "/users/{id}", 204);
+        metrics.begin_request().finish("BREW\n", "/users/{id}", 418);
+        let open = metrics.begin_request();
+        let text = metrics.render().unwrap();
+        for line in [
+            r#"http_server_request_duration_seconds_count{method="GET",route="/users/{id}",status="2xx",service="auth"} 1"#,
+            r#"http_server_request_duration_seconds_count{method="OTHER",route="/users/{id}",status="4xx",service="auth"} 1"#,
+            r#"http_server_active_requests{service="auth"} 1"#,
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+        }
+        assert!(text.contains(r#"le="0.0005""#) && text.contains(r#"le="60""#), "{text}");
+        assert!(text.contains("process_resident_memory_bytes"), "{text}");
+        drop(open);
+        assert!(metrics.render().unwrap().contains(r#"http_server_active_requests{service="auth"} 0"#));
+    }
+
+    #[test]
+    fn services_in_one_process_share_no_series() {
+        let auth = Metrics::new("auth").unwrap();
+        let functions = Metrics::new("functions").unwrap();
+        for metrics in [&auth, &functions] {
+            let calls = metrics.counter("calls_total", "Calls.", &["kind"]).unwrap();
+            calls.with_label_values(&["warm"]).inc();
+        }
+        assert!(auth.render().unwrap().contains(r#"calls_total{kind="warm",service="auth"} 1"#));
+        assert!(!auth.render().unwrap().contains("functions"));
+    }
+
+    #[test]
+    fn a_name_can_be_taken_once() {
+        let metrics = Metrics::new("auth").unwrap();
+        metrics.gauge("pool_connections", "Open connections.", &[]).unwrap();
+        assert!(metrics.durations("pool_connections", "Something else.", &[]).is_err());
+    }
+}

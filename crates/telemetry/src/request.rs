@@ -54,7 +54,6 @@ pub fn request_span(request: &IncomingRequest<'_>) -> Span {
         http.response.status_code = Empty,
         user.id = Empty,
         otel.kind = "server",
-        otel.name = Empty,
         otel.status_code = Empty,
     );
     let parent = TraceContextPropagator::new()
@@ -72,7 +71,7 @@ pub fn request_span(request: &IncomingRequest<'_>) -> Span {
 
 /// Records how a request ended. `route` is the route's template, never the path: paths hold ids.
 pub fn end_request(span: &Span, method: &str, route: &str, status: u16) {
-    span.record("otel.name", format_args!("{method} {route}"));
+    span.context().span().update_name(format!("{method} {route}"));
     span.record("http.route", route);
     span.record("http.response.status_code", status);
     if status >= 500 {

@@ -1,3 +1,4 @@
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
@@ -7,6 +8,7 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{Targets, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
@@ -30,7 +32,7 @@ pub enum InitError {
 /// Keeps telemetry running. Dropping it sends the spans that wait, within five seconds.
 #[derive(Debug)]
 #[must_use = "dropping the guard stops the export of spans"]
-pub struct Guard(SdkTracerProvider);
+pub struct Guard(pub(crate) SdkTracerProvider);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -43,19 +45,31 @@ impl Drop for Guard {
 /// Starts telemetry for the whole process: logs go to standard output, spans to the OTLP endpoint, panics to the log.
 pub fn init(config: &TelemetryConfig) -> Result<Guard, InitError> {
     let provider = tracer_provider(config)?;
+    subscriber(config, &provider, std::io::stdout).try_init()?;
+    log_panics();
+    Ok(Guard(provider))
+}
+
+pub(crate) fn subscriber<W>(
+    config: &TelemetryConfig,
+    provider: &SdkTracerProvider,
+    writer: W,
+) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let tracer = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("slipway"))
         .with_context_activation(false)
         .with_location(false)
         .with_threads(false)
+        .with_tracked_inactivity(false)
         .with_filter(filter_fn(is_traced));
-    tracing_subscriber::registry().with(tracer).with(logs(config)).try_init()?;
-    log_panics();
-    Ok(Guard(provider))
+    tracing_subscriber::registry().with(tracer).with(logs(config, writer))
 }
 
 /// Without an endpoint, spans are made but not recorded: their ids still reach logs and other services.
-fn tracer_provider(config: &TelemetryConfig) -> Result<SdkTracerProvider, ExporterBuildError> {
+pub(crate) fn tracer_provider(config: &TelemetryConfig) -> Result<SdkTracerProvider, ExporterBuildError> {
     let resource = Resource::builder().with_service_name(config.service).build();
     let provider = SdkTracerProvider::builder().with_resource(resource);
     let Some(endpoint) = &config.otlp_endpoint else {
@@ -67,15 +81,20 @@ fn tracer_provider(config: &TelemetryConfig) -> Result<SdkTracerProvider, Export
     Ok(provider.with_batch_exporter(exporter).build())
 }
 
-fn logs<S>(config: &TelemetryConfig) -> Box<dyn Layer<S> + Send + Sync>
+fn logs<S, W>(config: &TelemetryConfig, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let targets = config.filter.clone();
     let filter = filter_fn(move |metadata| is_traced(metadata) || is_logged(&targets, metadata));
     match config.format {
-        LogFormat::Json => JsonLayer::new(config.service, std::io::stdout).with_filter(filter).boxed(),
-        LogFormat::Pretty => tracing_subscriber::fmt::layer().compact().with_filter(filter).boxed(),
+        LogFormat::Json => JsonLayer::new(config.service, writer).with_filter(filter).boxed(),
+        LogFormat::Pretty => {
+            let colours = std::io::stdout().is_terminal();
+            let lines = tracing_subscriber::fmt::layer().compact().with_ansi(colours).with_writer(writer);
+            lines.with_filter(filter).boxed()
+        }
     }
 }
 
