@@ -2,5 +2,8 @@
 
 mod archive;
 pub mod domain;
-pub mod spool;
 mod project;
+pub mod records;
+mod schema;
+pub mod spool;
+mod store;

@@ -1,17 +1,19 @@
 //! What an unpacked archive is: its runtime, its entry and the configuration it brings.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Component, Path};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use slipway_models::functions::{FunctionConfigPatch, Runtime};
 use slipway_models::problem::FieldError;
 
 use crate::domain::config;
 
 const MANIFEST: &str = "slipway.toml";
-const MAX_MANIFEST_BYTES: u64 = 256 * 1024;
+const MAX_TEXT_BYTES: u64 = 1024 * 1024;
 
 /// An unpacked archive that can be built.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +24,19 @@ pub struct Project {
     pub entry: Option<String>,
     /// What it changes of the function's configuration.
     pub config: FunctionConfigPatch,
+    /// What has to be installed before it runs.
+    pub dependencies: Dependencies,
+}
+
+/// What has to be installed before a project runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dependencies {
+    /// Nothing.
+    None,
+    /// What `requirements.txt` or `package.json` lists.
+    Listed,
+    /// Exactly what `package-lock.json` or `npm-shrinkwrap.json` pins.
+    Locked,
 }
 
 /// Says why an unpacked archive cannot be built.
@@ -39,6 +54,14 @@ pub enum ProjectError {
     /// `slipway.toml` cannot be read.
     #[error("slipway.toml: {0}")]
     Manifest(String),
+    /// The file that lists the dependencies cannot be read.
+    #[error("{name}: {fault}")]
+    Dependencies {
+        /// The file.
+        name: &'static str,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// The entry is no file of the archive.
     #[error("slipway.toml: the entry {0:?} is no file in the archive")]
     Entry(String),
@@ -59,6 +82,16 @@ struct Manifest {
     config: FunctionConfigPatch,
 }
 
+/// The part of `package.json` that says whether anything is to be installed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Package {
+    #[serde(default)]
+    dependencies: BTreeMap<String, IgnoredAny>,
+    #[serde(default)]
+    optional_dependencies: BTreeMap<String, IgnoredAny>,
+}
+
 impl Project {
     /// Looks at what was unpacked to `root`. Blocking. Links in it lead nowhere but into it.
     pub fn detect(root: &Path) -> Result<Self, ProjectError> {
@@ -70,15 +103,8 @@ impl Project {
             return Err(ProjectError::Entry(entry.chars().take(200).collect()));
         }
         let runtime = manifest.runtime.map_or_else(|| detect_runtime(root), Ok)?;
-        Ok(Self { runtime, entry: manifest.entry, config: manifest.config })
-    }
-}
-
-/// Returns the file whose presence means that dependencies are to be installed.
-pub const fn dependency_file(runtime: Runtime) -> &'static str {
-    match runtime {
-        Runtime::Python => "requirements.txt",
-        Runtime::Node => "package.json",
+        let dependencies = find_dependencies(root, runtime)?;
+        Ok(Self { runtime, entry: manifest.entry, config: manifest.config, dependencies })
     }
 }
 
@@ -116,25 +142,53 @@ fn describe(root: &Path) -> std::io::Result<String> {
 }
 
 fn read_manifest(root: &Path) -> Result<Manifest, ProjectError> {
-    let file = match fs::File::open(root.join(MANIFEST)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Manifest::default()),
-        Err(error) => return Err(error.into()),
+    let Some(text) = read_text(root, MANIFEST)?.map_err(ProjectError::Manifest)? else {
+        return Ok(Manifest::default());
     };
-    if !file.metadata()?.is_file() {
-        return Err(ProjectError::Manifest("it is no file".to_owned()));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_MANIFEST_BYTES {
-        return Err(ProjectError::Manifest(format!("it is larger than {MAX_MANIFEST_BYTES} bytes")));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| ProjectError::Manifest("it is not UTF-8".to_owned()))?;
     toml::from_str(&text).map_err(|fault| {
         let line = fault.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
         let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
         ProjectError::Manifest(format!("{place}{}", fault.message()))
     })
+}
+
+fn find_dependencies(root: &Path, runtime: Runtime) -> Result<Dependencies, ProjectError> {
+    let name = match runtime {
+        Runtime::Python => "requirements.txt",
+        Runtime::Node => "package.json",
+    };
+    let refused = |fault| ProjectError::Dependencies { name, fault };
+    let Some(text) = read_text(root, name)?.map_err(refused)? else { return Ok(Dependencies::None) };
+    let any_listed = match runtime {
+        Runtime::Python => text.lines().any(|line| !line.trim().is_empty() && !line.trim().starts_with('#')),
+        Runtime::Node => {
+            let package: Package = serde_json::from_str(&text).map_err(|fault| refused(fault.to_string()))?;
+            !package.dependencies.is_empty() || !package.optional_dependencies.is_empty()
+        }
+    };
+    let is_locked = || ["package-lock.json", "npm-shrinkwrap.json"].iter().any(|lock| root.join(lock).is_file());
+    Ok(match runtime {
+        _ if !any_listed => Dependencies::None,
+        Runtime::Node if is_locked() => Dependencies::Locked,
+        _ => Dependencies::Listed,
+    })
+}
+
+/// Reads a file of the archive's root; the inner error says what is wrong with the file.
+fn read_text(root: &Path, name: &str) -> std::io::Result<Result<Option<String>, String>> {
+    let path = root.join(name);
+    if !path.exists() {
+        return Ok(Ok(None));
+    }
+    if !path.is_file() {
+        return Ok(Err("it is no file".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_TEXT_BYTES {
+        return Ok(Err(format!("it is larger than {MAX_TEXT_BYTES} bytes")));
+    }
+    Ok(String::from_utf8(bytes).map(Some).map_err(|_| "it is not UTF-8".to_owned()))
 }
 
 fn is_file_within(root: &Path, entry: &str) -> bool {
@@ -161,7 +215,6 @@ mod tests {
         for (name, runtime) in [
             ("main.py", Runtime::Python),
             ("requirements.txt", Runtime::Python),
-            ("package.json", Runtime::Node),
             ("index.mjs", Runtime::Node),
             ("index.js", Runtime::Node),
         ] {
@@ -184,6 +237,23 @@ mod tests {
         );
         let named = [files[0], files[1], ("slipway.toml", "runtime = \"node\"")];
         assert_eq!(detected(&named).unwrap().runtime, Runtime::Node);
+    }
+
+    #[test]
+    fn only_what_is_listed_has_to_be_installed() {
+        let dependencies = |files: &[(&str, &str)]| detected(files).map(|project| project.dependencies);
+        let (none, listed, locked) = (Dependencies::None, Dependencies::Listed, Dependencies::Locked);
+        assert_eq!(dependencies(&[("main.py", "")]), Ok(none));
+        assert_eq!(dependencies(&[("requirements.txt", "# none\n\n")]), Ok(none));
+        assert_eq!(dependencies(&[("requirements.txt", "markdown==3.5")]), Ok(listed));
+        let package = ("package.json", r#"{"type":"module","dependencies":{"a":"1"}}"#);
+        assert_eq!(dependencies(&[package]), Ok(listed));
+        assert_eq!(dependencies(&[package, ("package-lock.json", "{}")]), Ok(locked));
+        assert_eq!(dependencies(&[("package.json", r#"{"type":"module"}"#)]), Ok(none));
+        assert_eq!(
+            dependencies(&[("package.json", "{")]),
+            Err("package.json: EOF while parsing an object at line 1 column 1".to_owned())
+        );
     }
 
     #[test]

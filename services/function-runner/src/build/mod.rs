@@ -1,0 +1,5 @@
+//! Makes images of projects.
+
+mod containerfile;
+mod log;
+mod source;

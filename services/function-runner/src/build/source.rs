@@ -1,0 +1,180 @@
+//! What an image is made of: its digest, and the context that Podman builds from.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read as _, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use tar::{Builder, EntryType, Header};
+
+/// A path below the root and what is there, in the order of the paths.
+struct Entry {
+    path: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Directory,
+    File { executable: bool, bytes: u64 },
+    Link { target: String },
+}
+
+/// Digests all that lies below `root`: paths, executable bits and contents, and `salt` before it all. Blocking.
+pub(super) fn digest(root: &Path, salt: &[&str]) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut field = |hash: &mut Sha256, bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    for text in salt {
+        field(&mut hash, text.as_bytes());
+    }
+    for entry in walk(root)? {
+        field(&mut hash, entry.path.as_bytes());
+        match entry.kind {
+            Kind::Directory => field(&mut hash, b"directory"),
+            Kind::Link { target } => {
+                field(&mut hash, b"link");
+                field(&mut hash, target.as_bytes());
+            }
+            Kind::File { executable, bytes } => {
+                field(&mut hash, if executable { b"program" } else { b"file" });
+                hash.update(bytes.to_be_bytes());
+                let mut file = File::open(root.join(&entry.path))?;
+                let mut buffer = vec![0; 64 * 1024];
+                loop {
+                    let read = file.read(&mut buffer)?;
+                    if read == 0 {
+                        break;
+                    }
+                    hash.update(buffer.get(..read).unwrap_or_default());
+                }
+            }
+        }
+    }
+    Ok(hex::encode(hash.finalize()))
+}
+
+/// Writes the context as a tar file: the Containerfile, and all below `root` in `app`. Owners and times are the same
+/// for the same files. Blocking.
+pub(super) fn write_context(root: &Path, containerfile: &str, context: &Path) -> io::Result<()> {
+    let mut tar = Builder::new(BufWriter::new(File::create(context)?));
+    append(&mut tar, EntryType::Regular, 0o644, "Containerfile", containerfile.len() as u64, containerfile.as_bytes())?;
+    append(&mut tar, EntryType::Directory, 0o755, "app/", 0, io::empty())?;
+    for entry in walk(root)? {
+        let path = format!("app/{}", entry.path);
+        match entry.kind {
+            Kind::Directory => append(&mut tar, EntryType::Directory, 0o755, &path, 0, io::empty())?,
+            Kind::File { executable, bytes } => {
+                let mode = if executable { 0o755 } else { 0o644 };
+                append(&mut tar, EntryType::Regular, mode, &path, bytes, File::open(root.join(&entry.path))?)?;
+            }
+            Kind::Link { target } => {
+                tar.append_link(&mut header(EntryType::Symlink, 0o777, 0), &path, &target)?;
+            }
+        }
+    }
+    tar.into_inner()?.flush()
+}
+
+fn append(
+    tar: &mut Builder<impl Write>,
+    kind: EntryType,
+    mode: u32,
+    path: &str,
+    bytes: u64,
+    content: impl io::Read,
+) -> io::Result<()> {
+    tar.append_data(&mut header(kind, mode, bytes), path, content)
+}
+
+fn header(kind: EntryType, mode: u32, bytes: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(bytes);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
+}
+
+fn walk(root: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut pending = vec![String::new()];
+    while let Some(directory) = pending.pop() {
+        for found in fs::read_dir(root.join(&directory))? {
+            let found = found?;
+            let name = found.file_name().into_string().map_err(|_| io::ErrorKind::InvalidFilename)?;
+            let path = if directory.is_empty() { name } else { format!("{directory}/{name}") };
+            let data = found.metadata()?;
+            let kind = if data.is_dir() {
+                pending.push(path.clone());
+                Kind::Directory
+            } else if data.is_symlink() {
+                let target = fs::read_link(found.path())?.into_os_string().into_string();
+                Kind::Link { target: target.map_err(|_| io::ErrorKind::InvalidFilename)? }
+            } else {
+                Kind::File { executable: data.permissions().mode() & 0o111 != 0, bytes: data.len() }
+            };
+            entries.push(Entry { path, kind });
+        }
+    }
+    entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn project(content: &str) -> TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("lib")).unwrap();
+        fs::write(root.path().join("lib/a.py"), content).unwrap();
+        fs::write(root.path().join("main.py"), "x").unwrap();
+        symlink("lib/a.py", root.path().join("link")).unwrap();
+        root
+    }
+
+    #[test]
+    fn the_same_files_have_the_same_digest_and_context() {
+        let (one, other) = (project("1"), project("1"));
+        assert_eq!(digest(one.path(), &["o"]).unwrap(), digest(other.path(), &["o"]).unwrap());
+        let context = |root: &Path| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            write_context(root, "FROM x\n", file.path()).unwrap();
+            fs::read(file.path()).unwrap()
+        };
+        assert_eq!(context(one.path()), context(other.path()));
+    }
+
+    #[test]
+    fn any_difference_makes_another_digest() {
+        let root = project("1");
+        let plain = digest(root.path(), &["a", "b"]).unwrap();
+        assert_ne!(digest(root.path(), &["a", "c"]).unwrap(), plain);
+        assert_ne!(digest(root.path(), &["ab"]).unwrap(), plain);
+        assert_ne!(digest(project("2").path(), &["a", "b"]).unwrap(), plain);
+        fs::set_permissions(root.path().join("main.py"), fs::Permissions::from_mode(0o755)).unwrap();
+        assert_ne!(digest(root.path(), &["a", "b"]).unwrap(), plain);
+    }
+
+    #[test]
+    fn the_context_holds_the_containerfile_and_the_project_as_it_is() {
+        let (root, file) = (project("1"), tempfile::NamedTempFile::new().unwrap());
+        write_context(root.path(), "FROM x\n", file.path()).unwrap();
+        let mut archive = tar::Archive::new(File::open(file.path()).unwrap());
+        let paths: Vec<String> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
+        assert_eq!(paths, ["Containerfile", "app/", "app/lib", "app/lib/a.py", "app/link", "app/main.py"]);
+    }
+}

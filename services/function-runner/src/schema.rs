@@ -1,0 +1,69 @@
+diesel::table! {
+    functions (id) {
+        id -> Uuid,
+        owner_id -> Uuid,
+        name -> Text,
+        runtime -> Text,
+        status -> Text,
+        active_version -> Nullable<Integer>,
+        last_version -> Integer,
+        config -> Jsonb,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    deployments (id) {
+        id -> Uuid,
+        function_id -> Uuid,
+        owner_id -> Uuid,
+        version -> Integer,
+        runtime -> Text,
+        entry -> Nullable<Text>,
+        status -> Text,
+        error -> Nullable<Text>,
+        image -> Nullable<Text>,
+        config_patch -> Jsonb,
+        log -> Text,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    executions (id) {
+        id -> Uuid,
+        function_id -> Uuid,
+        owner_id -> Uuid,
+        version -> Integer,
+        trigger -> Text,
+        status -> Text,
+        queued_at -> Timestamptz,
+        started_at -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+        queue_ms -> Nullable<Double>,
+        cold_start_ms -> Nullable<Double>,
+        duration_ms -> Nullable<Double>,
+        peak_memory_bytes -> Nullable<BigInt>,
+        status_code -> Nullable<Integer>,
+        result -> Nullable<Json>,
+        result_truncated -> Bool,
+        error -> Nullable<Json>,
+    }
+}
+
+diesel::table! {
+    log_lines (id) {
+        id -> Uuid,
+        function_id -> Uuid,
+        execution_id -> Uuid,
+        owner_id -> Uuid,
+        time -> Timestamptz,
+        stream -> Text,
+        text -> Text,
+    }
+}
+
+diesel::joinable!(deployments -> functions (function_id));
+diesel::allow_tables_to_appear_in_same_query!(deployments, functions);

@@ -1,0 +1,7 @@
+//! The only place with queries. Every one of a tenant's rows names its owner.
+
+pub(crate) mod deployments;
+pub(crate) mod executions;
+pub(crate) mod functions;
+pub(crate) mod log_lines;
+mod stored;
