@@ -44,7 +44,7 @@ impl SigningKeys {
             let path = directory.join(FIRST_KEY);
             let pair = RsaKeyPair::generate(KeySize::Rsa4096).map_err(|_| KeyError::Cryptography)?;
             let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Cryptography)?;
-            write_private(&path, der.as_ref())?;
+            write_private(&path, "PRIVATE KEY", der.as_ref())?;
             files.push(path);
         }
         Self::from_files(&files)
@@ -131,8 +131,8 @@ fn read(path: &Path, forbidden: u32, rule: &'static str) -> Result<Zeroizing<Str
 }
 
 /// Writes a new private key. A file that is there already is left alone: it won the race.
-pub(crate) fn write_private(path: &Path, der: &[u8]) -> Result<(), KeyError> {
-    let text = Zeroizing::new(pem::encode(&pem::Pem::new("PRIVATE KEY", der)));
+pub(crate) fn write_private(path: &Path, label: &str, key: &[u8]) -> Result<(), KeyError> {
+    let text = Zeroizing::new(pem::encode(&pem::Pem::new(label, key)));
     match temporary(path, &text)?.persist_noclobber(path) {
         Ok(_) => sync_directory(path),
         Err(lost) if lost.error.kind() == ErrorKind::AlreadyExists => Ok(()),

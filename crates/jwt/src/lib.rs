@@ -8,6 +8,7 @@ mod jwks;
 mod jws;
 mod keys;
 mod revocation;
+mod secret_key;
 
 pub use access::{ACCESS_LIFETIME, AccessClaims, AccessIssuer, AccessVerifier, Grant, IssuedAccess};
 pub use error::{KeyError, TokenError};
@@ -18,3 +19,4 @@ pub use identity::{
 pub use jwks::{Jwk, Jwks};
 pub use keys::SigningKeys;
 pub use revocation::{RevokedSession, RevokedSessions};
+pub use secret_key::SecretKey;

@@ -151,3 +151,21 @@ pub struct TokenAnswer {
     #[schema(value_type = String, format = Uuid)]
     pub session_id: SessionId,
 }
+
+/// The answer to `GET /internal/revocations`, which auth gives the gateways.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationFeed {
+    /// The sessions whose access tokens must be refused.
+    pub revoked: Vec<RevokedSessionBody>,
+    /// Gives what came since; opaque.
+    pub cursor: String,
+}
+
+/// A session whose access tokens must be refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedSessionBody {
+    /// The session.
+    pub session_id: SessionId,
+    /// After this time no token of the session is valid anyway.
+    pub expires_at: DateTime<Utc>,
+}

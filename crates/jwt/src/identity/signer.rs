@@ -46,7 +46,7 @@ impl IdentitySigner {
         let path = directory.join(format!("{service}.identity.pem"));
         if !path.exists() {
             let new = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1());
-            keys::write_private(&path, new.map_err(|_| KeyError::Cryptography)?.as_ref())?;
+            keys::write_private(&path, "PRIVATE KEY", new.map_err(|_| KeyError::Cryptography)?.as_ref())?;
         }
         let not_a_key = || KeyError::NotAKey { path: path.clone(), expected: "an Ed25519 key in PKCS#8 PEM" };
         let text = keys::read_private(&path)?;

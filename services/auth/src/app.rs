@@ -1,0 +1,119 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use slipway_config::Reader;
+use slipway_db::Database;
+use slipway_jwt::{AccessIssuer, IdentityVerifier, SecretKey, ServiceName, SigningKeys, TrustedKeys};
+use slipway_kernel::SharedClock;
+use slipway_web::{Application, BoxError, Context, Readiness, Service};
+use tokio_util::sync::CancellationToken;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+
+use crate::config::Config;
+use crate::routes;
+use crate::service::{Accounts, Passwords, Sessions, ensure_superuser};
+
+/// The tables of auth.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+const PURGE_EVERY: Duration = Duration::from_hours(1);
+
+/// Accounts, sessions and tokens.
+pub struct Auth;
+
+impl Service for Auth {
+    const NAME: &'static str = "auth";
+    const ABOUT: &'static str = "accounts, sessions and tokens";
+    type Config = Config;
+
+    fn read(reader: &mut Reader<'_>) -> Config {
+        Config::read(reader)
+    }
+
+    fn migrate(config: &Config) -> Result<(), BoxError> {
+        let owner_url = config.database.owner_url.as_ref().ok_or("AUTH_DATABASE_OWNER_URL is not set")?;
+        let names = slipway_db::migrate(owner_url, MIGRATIONS)?;
+        tracing::info!(migrations = names.len(), "the database is up to date");
+        Ok(())
+    }
+
+    async fn build(config: Config, context: Context) -> Result<Application, BoxError> {
+        let Context { clock, metrics, stop } = context;
+        let db = Database::new(&config.database, &metrics)?;
+        let keys = tokio::task::spawn_blocking({
+            let (config, clock) = (config.clone(), Arc::clone(&clock));
+            move || Keys::load(&config, clock)
+        })
+        .await??;
+        let accounts = Accounts::new(db.clone(), keys.passwords.clone(), Arc::clone(&clock));
+        let sessions =
+            Sessions::new(db.clone(), keys.passwords, keys.issuer, keys.secret, Arc::clone(&clock));
+        if let Some(password) = ensure_superuser(&db, &accounts, config.superuser.clone()).await? {
+            // On purpose beside the log: it is for the person who starts the service, and shown this once.
+            eprintln!(
+                "The first superuser is {}, with the password {} (it is not shown again).",
+                config.superuser.username.as_str(),
+                password.expose()
+            );
+        }
+        tokio::spawn(purge(sessions.clone(), stop));
+
+        let readiness = Readiness::default().with("database", move || {
+            let db = db.clone();
+            async move { db.ping().await.map_err(|fault| fault.to_string()) }
+        });
+        let (accounts, sessions, verifier) =
+            (Data::new(accounts), Data::new(sessions), Data::new(keys.verifier));
+        Ok(Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
+            app.app_data(accounts.clone()).app_data(sessions.clone()).app_data(verifier.clone());
+            routes::configure(app);
+        })?)
+    }
+
+    fn openapi() -> OpenApi {
+        routes::Documentation::openapi()
+    }
+}
+
+/// All that comes from key files.
+struct Keys {
+    issuer: Arc<AccessIssuer>,
+    secret: Arc<SecretKey>,
+    passwords: Passwords,
+    verifier: IdentityVerifier,
+}
+
+impl Keys {
+    /// Migrates first where it may, so that everything slow at a start is in one place. Blocking: making the first
+    /// RSA key takes seconds.
+    fn load(config: &Config, clock: SharedClock) -> Result<Self, BoxError> {
+        if config.database.owner_url.is_some() {
+            Auth::migrate(config)?;
+        }
+        let name: ServiceName = Auth::NAME.parse()?;
+        let trusted = TrustedKeys::load(&config.keys_dir)?;
+        let secret = Arc::new(SecretKey::load_or_create(&config.keys_dir, Auth::NAME)?);
+        let signing = SigningKeys::load_or_create(&config.keys_dir)?;
+        let passwords = Passwords::new(Arc::clone(&secret), config.bcrypt_cost, config.hashing_threads)?;
+        Ok(Self {
+            issuer: Arc::new(AccessIssuer::new(signing, Arc::clone(&clock))),
+            secret,
+            passwords,
+            verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),
+        })
+    }
+}
+
+async fn purge(sessions: Sessions, stop: CancellationToken) {
+    let mut due = tokio::time::interval(PURGE_EVERY);
+    while stop.run_until_cancelled(due.tick()).await.is_some() {
+        match sessions.purge().await {
+            Ok(0) => {}
+            Ok(purged) => tracing::info!(sessions.purged = purged, "purged sessions that had ended"),
+            Err(fault) => tracing::warn!(error = %fault, "ended sessions were not purged"),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+use std::path::PathBuf;
+
+use slipway_config::Reader;
+use slipway_db::DatabaseConfig;
+use slipway_web::ServerConfig;
+
+use crate::domain::{Email, Password, Username};
+use crate::service::Superuser;
+
+/// The settings of auth.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it listens.
+    pub server: ServerConfig,
+    /// Its database.
+    pub database: DatabaseConfig,
+    /// Where its key files are.
+    pub keys_dir: PathBuf,
+    /// The cost of a password's hash: bcrypt's, a power of two.
+    pub bcrypt_cost: u32,
+    /// How many passwords are hashed at a time.
+    pub hashing_threads: usize,
+    pub(crate) superuser: Superuser,
+}
+
+impl Config {
+    /// Reads the settings; see README.md for the list.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            server: ServerConfig::read(reader, "AUTH", 8101, 9101),
+            database: DatabaseConfig::read(reader, "AUTH"),
+            keys_dir: reader.required("KEYS_DIR").into(),
+            bcrypt_cost: reader.within("AUTH_BCRYPT_COST", 12, 12..=16),
+            hashing_threads: reader.within("AUTH_HASHING_THREADS", processors, 1..=256),
+            superuser: read_superuser(reader),
+        }
+    }
+}
+
+fn read_superuser(reader: &mut Reader<'_>) -> Superuser {
+    let dev_mode = reader.or("DEV_MODE", false);
+    Superuser {
+        username: reader.or("ADMIN_USERNAME", Username::admin()),
+        email: reader.or("ADMIN_EMAIL", Email::admin()),
+        password: reader.optional("ADMIN_PASSWORD").map(|text| read_password(reader, text, dev_mode)),
+    }
+}
+
+/// A password that breaks the policy, such as a well-known one, will do for development alone.
+fn read_password(reader: &mut Reader<'_>, text: String, dev_mode: bool) -> Password {
+    if let Err(broken) = Password::parse(&text)
+        && !dev_mode
+    {
+        for rule in broken {
+            reader.refuse("ADMIN_PASSWORD", rule.detail());
+        }
+    }
+    Password::unchecked(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_config::Settings;
+
+    use super::*;
+
+    fn faults(password: &str, dev_mode: &str) -> String {
+        let settings = Settings::from_pairs([
+            ("AUTH_DATABASE_URL", "postgres://"),
+            ("KEYS_DIR", "/keys"),
+            ("ADMIN_PASSWORD", password),
+            ("DEV_MODE", dev_mode),
+        ]);
+        let mut reader = Reader::new(&settings);
+        Config::read(&mut reader);
+        reader.finish().err().map(|faults| faults.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_well_known_admin_password_will_do_for_development_alone() {
+        assert_eq!(
+            faults("Password123!", "false"),
+            "ADMIN_PASSWORD is one of the passwords that are tried first, or close to one"
+        );
+        assert_eq!(faults("Password123!", "true"), "");
+        assert_eq!(faults("Correct horse battery", "false"), "");
+    }
+}

@@ -1,0 +1,15 @@
+//! What accounts and sessions are, and the rules they keep. No I/O.
+
+mod email;
+mod handle;
+mod password;
+mod registration;
+mod session;
+mod user;
+
+pub(crate) use email::Email;
+pub(crate) use handle::Handle;
+pub(crate) use password::{BrokenRule, Password};
+pub(crate) use registration::{Registration, RegistrationFaults};
+pub(crate) use session::{RefreshToken, Session};
+pub(crate) use user::{NewUser, User, Username};

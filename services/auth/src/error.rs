@@ -1,0 +1,76 @@
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
+use slipway_db::DbError;
+use slipway_jwt::KeyError;
+use slipway_kernel::ErrorCode;
+use slipway_models::problem::FieldError;
+use slipway_web::Problem;
+
+use crate::domain::RegistrationFaults;
+
+/// What auth can answer other than what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuthError {
+    #[error("the account or the password is wrong")]
+    InvalidCredentials,
+    #[error("the account waits for an admin's approval")]
+    AccountPending,
+    #[error("the account is disabled")]
+    AccountDisabled,
+    #[error("the session has ended: sign in again")]
+    RefreshExpired,
+    #[error("this refresh token was used before; its session has been ended: sign in again")]
+    RefreshReused,
+    #[error("there is an account with this address")]
+    EmailTaken,
+    #[error("there is an account with this user name")]
+    UsernameTaken,
+    #[error("fields are at fault")]
+    Invalid(RegistrationFaults),
+    #[error("name the account by either email or username")]
+    AmbiguousLogin,
+    #[error("too many sign-ins at once")]
+    Overloaded,
+    #[error(transparent)]
+    Database(#[from] DbError),
+    #[error("a token cannot be signed: {0}")]
+    Signing(#[from] KeyError),
+    #[error("a password cannot be hashed: {0}")]
+    Hashing(#[from] bcrypt::BcryptError),
+    #[error("blocking work did not come to its end: {0}")]
+    Blocking(#[from] tokio::task::JoinError),
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        let detail = error.to_string();
+        let unauthorized = |code| {
+            Self::new(StatusCode::UNAUTHORIZED, ErrorCode::new(code), &detail)
+                .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        };
+        let forbidden = |code| Self::new(StatusCode::FORBIDDEN, ErrorCode::new(code), &detail);
+        let conflict = |code| Self::new(StatusCode::CONFLICT, ErrorCode::new(code), &detail);
+        match error {
+            AuthError::InvalidCredentials => unauthorized("invalid_credentials"),
+            AuthError::RefreshExpired => unauthorized("refresh_expired"),
+            AuthError::RefreshReused => unauthorized("refresh_reused"),
+            AuthError::AccountPending => forbidden("account_pending"),
+            AuthError::AccountDisabled => forbidden("account_disabled"),
+            AuthError::EmailTaken => conflict("email_taken"),
+            AuthError::UsernameTaken => conflict("username_taken"),
+            AuthError::AmbiguousLogin => {
+                Self::validation(vec![FieldError { pointer: String::new(), detail }])
+            }
+            AuthError::Invalid(faults) => {
+                let problem = Self::validation(faults.fields);
+                if faults.weak_password { problem.coded(ErrorCode::new("weak_password")) } else { problem }
+            }
+            AuthError::Overloaded => Self::unavailable(error),
+            AuthError::Database(cause) if cause.is_transient() => Self::unavailable(cause),
+            AuthError::Database(_)
+            | AuthError::Signing(_)
+            | AuthError::Hashing(_)
+            | AuthError::Blocking(_) => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use slipway_models::auth::{RegisterAnswer, RegisterRequest, UserType};
+use slipway_models::problem::ProblemBody;
+use slipway_web::{Json, Problem};
+
+use crate::domain::Registration;
+use crate::error::AuthError;
+use crate::service::Accounts;
+
+/// Makes an account.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/register",
+    tag = "auth",
+    request_body = RegisterRequest,
+    responses(
+        (status = 201, description = "The account was made", body = RegisterAnswer),
+        (status = 409, description = "`email_taken` or `username_taken`", body = ProblemBody),
+        (status = 422, description = "`weak_password`, which names each broken rule, or `validation_failed`", body = ProblemBody),
+    )
+)]
+#[tracing::instrument(skip_all)]
+pub(crate) async fn register(
+    accounts: Data<Accounts>,
+    Json(request): Json<RegisterRequest>,
+) -> Result<HttpResponse, Problem> {
+    let registration = Registration::try_from(request).map_err(AuthError::Invalid)?;
+    let user = accounts.register(registration, UserType::Regular).await?;
+    Ok(HttpResponse::Created().json(RegisterAnswer { user: user.into() }))
+}

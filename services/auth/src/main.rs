@@ -1,0 +1,8 @@
+//! Auth as a program of its own.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    slipway_web::launch::<slipway_auth::Auth>().await
+}

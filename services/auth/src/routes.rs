@@ -1,0 +1,35 @@
+//! The only table of auth's URLs.
+
+use actix_web::web::{ServiceConfig, get, post};
+use slipway_models::problem::ProblemBody;
+use slipway_web::resource;
+use utoipa::OpenApi;
+
+use crate::handlers;
+
+pub(crate) fn configure(app: &mut ServiceConfig) {
+    app.service(resource("/api/v1/auth/register").route(post().to(handlers::register)))
+        .service(resource("/api/v1/auth/login").route(post().to(handlers::login)))
+        .service(resource("/api/v1/auth/refresh").route(post().to(handlers::refresh)))
+        .service(resource("/api/v1/auth/logout").route(post().to(handlers::logout)))
+        .service(resource("/api/v1/auth/jwks.json").route(get().to(handlers::jwks)))
+        .service(resource("/.well-known/jwks.json").route(get().to(handlers::jwks)))
+        .service(resource("/api/v1/users/me").route(get().to(handlers::me)))
+        .service(resource("/internal/revocations").route(get().to(handlers::revocations)));
+}
+
+/// What the OpenAPI document says of auth.
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        handlers::register,
+        handlers::login,
+        handlers::refresh,
+        handlers::logout,
+        handlers::jwks,
+        handlers::me
+    ),
+    components(schemas(ProblemBody)),
+    tags((name = "auth", description = "Accounts, sessions and tokens"))
+)]
+pub(crate) struct Documentation;

@@ -1,0 +1,241 @@
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::PgConnection;
+use slipway_db::{Database, DbError};
+use slipway_jwt::{ACCESS_LIFETIME, AccessIssuer, Grant, Jwks, KeyError, SecretKey};
+use slipway_kernel::{SessionId, SharedClock};
+use slipway_models::auth::{TokenAnswer, UserStatus};
+use slipway_telemetry::spawn_blocking;
+use tracing::Span;
+
+use crate::domain::{RefreshToken, Session, User};
+use crate::error::AuthError;
+use crate::service::Passwords;
+use crate::service::passwords::Comparison;
+use crate::store;
+use crate::store::refresh_tokens::TokenDigest;
+use crate::store::users::Login;
+
+/// The apps that everyone is granted.
+const APPS: [&str; 5] = ["functions", "vault", "documents", "tasks", "workspace"];
+
+const DIGEST: &str = "refresh-token";
+const SUCCESSOR: &str = "refresh-successor";
+
+/// How long a used token gives its successor again, as long as that is unused: a lost answer or a double click does
+/// no harm. Any other reuse is taken for theft.
+const GRACE: TimeDelta = TimeDelta::seconds(10);
+
+/// How far behind now the next request of a revocation feed starts: longer than a transaction can take, so that one
+/// which commits late is not missed.
+const OVERLAP: TimeDelta = TimeDelta::seconds(30);
+
+/// Signs people in and out, and keeps their sessions going.
+#[derive(Clone)]
+pub(crate) struct Sessions {
+    db: Database,
+    passwords: Passwords,
+    issuer: Arc<AccessIssuer>,
+    key: Arc<SecretKey>,
+    clock: SharedClock,
+}
+
+/// The sessions whose access tokens must be refused before they expire.
+pub(crate) struct Revocations {
+    /// The sessions, with the time after which no token of theirs is valid anyway.
+    pub(crate) sessions: Vec<(SessionId, DateTime<Utc>)>,
+    /// What the next request starts from.
+    pub(crate) next: DateTime<Utc>,
+}
+
+struct Granted {
+    user: User,
+    session: Session,
+    token: RefreshToken,
+}
+
+enum Refreshed {
+    Granted(Box<Granted>),
+    Expired,
+    Reused,
+}
+
+impl Sessions {
+    pub(crate) fn new(
+        db: Database,
+        passwords: Passwords,
+        issuer: Arc<AccessIssuer>,
+        key: Arc<SecretKey>,
+        clock: SharedClock,
+    ) -> Self {
+        Self { db, passwords, issuer, key, clock }
+    }
+
+    /// Returns the public keys of access tokens.
+    pub(crate) fn jwks(&self) -> &Jwks {
+        self.issuer.jwks()
+    }
+
+    /// Starts a session for the right password. What is wrong with an account is told only after that.
+    pub(crate) async fn login(&self, login: Login, password: &str) -> Result<TokenAnswer, AuthError> {
+        let found = self
+            .db
+            .run("user.find_credentials", move |connection| {
+                store::users::find_credentials(connection, &login).map_err(AuthError::from)
+            })
+            .await?;
+        let hash = found.as_ref().map(|credentials| credentials.password_hash.clone());
+        let comparison = self.passwords.compare(password, hash).await?;
+        let (user, new_hash) = match (found, comparison) {
+            (Some(found), Comparison::Right) => (found.user, None),
+            (Some(found), Comparison::Outdated(hash)) => (found.user, Some(hash)),
+            _ => return Err(AuthError::InvalidCredentials),
+        };
+        match user.status {
+            UserStatus::Active => self.start(user, new_hash).await,
+            UserStatus::Pending => Err(AuthError::AccountPending),
+            UserStatus::Disabled => Err(AuthError::AccountDisabled),
+        }
+    }
+
+    /// Takes a refresh token for the next one and a new access token.
+    pub(crate) async fn refresh(&self, token: &str) -> Result<TokenAnswer, AuthError> {
+        let token = RefreshToken::parse(token).ok_or(AuthError::RefreshExpired)?;
+        let digest = self.digest(&token);
+        let successor = RefreshToken::from_random(self.key.digest(SUCCESSOR, token.expose().as_bytes()));
+        let successor_digest = self.digest(&successor);
+        let now = self.clock.now();
+        let refreshed = self
+            .db
+            .transaction("session.refresh", move |connection| {
+                rotate(connection, &digest, (successor, successor_digest), now)
+            })
+            .await?;
+        match refreshed {
+            Refreshed::Granted(granted) => self.answer(*granted).await,
+            Refreshed::Expired => Err(AuthError::RefreshExpired),
+            Refreshed::Reused => {
+                tracing::warn!("a refresh token was used twice: its session is ended");
+                Err(AuthError::RefreshReused)
+            }
+        }
+    }
+
+    /// Ends a session. Ending one that has ended is a no-op.
+    pub(crate) async fn logout(&self, session: SessionId) -> Result<(), AuthError> {
+        let now = self.clock.now();
+        self.db
+            .run("session.revoke", move |connection| Ok(store::sessions::revoke(connection, session, now)?))
+            .await
+    }
+
+    /// Lists what was revoked since `since`; without it, all that still matters.
+    pub(crate) async fn revocations(&self, since: Option<DateTime<Utc>>) -> Result<Revocations, AuthError> {
+        let now = self.clock.now();
+        let oldest = now - ACCESS_LIFETIME;
+        let since = since.map_or(oldest, |since| since.max(oldest));
+        let revoked = self
+            .db
+            .run("session.list_revoked", move |connection| {
+                store::sessions::list_revoked(connection, since).map_err(AuthError::from)
+            })
+            .await?;
+        let sessions = revoked.into_iter().map(|(id, at)| (id, at + ACCESS_LIFETIME)).collect();
+        Ok(Revocations { sessions, next: now - OVERLAP })
+    }
+
+    /// Deletes sessions whose end nobody asks about any more; returns how many.
+    pub(crate) async fn purge(&self) -> Result<usize, AuthError> {
+        let before = self.clock.now() - TimeDelta::days(1);
+        self.db
+            .run("session.delete_ended", move |connection| {
+                Ok(store::sessions::delete_ended(connection, before)?)
+            })
+            .await
+    }
+
+    async fn start(&self, user: User, new_hash: Option<String>) -> Result<TokenAnswer, AuthError> {
+        let now = self.clock.now();
+        let session = Session::start(user.id, now);
+        let mut random = [0; 32];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| KeyError::Cryptography)?;
+        let token = RefreshToken::from_random(random);
+        let digest = self.digest(&token);
+        let (user_id, started) = (user.id, session.clone());
+        self.db
+            .transaction("session.start", move |connection| {
+                store::sessions::insert(connection, &started)?;
+                store::refresh_tokens::insert(connection, &digest, started.id, now)?;
+                store::users::update_last_login(connection, user_id, now)?;
+                if let Some(hash) = new_hash {
+                    store::users::update_password_hash(connection, user_id, &hash)?;
+                }
+                Ok::<_, AuthError>(())
+            })
+            .await?;
+        self.answer(Granted { user, session, token }).await
+    }
+
+    async fn answer(&self, granted: Granted) -> Result<TokenAnswer, AuthError> {
+        let Granted { user, session, token } = granted;
+        let grant = Grant {
+            user_id: user.id,
+            session_id: session.id,
+            email: user.email,
+            user_type: user.user_type,
+            apps: APPS.map(str::to_owned).into(),
+        };
+        let issuer = Arc::clone(&self.issuer);
+        let access = spawn_blocking(Span::current(), move || issuer.issue(grant)).await??;
+        let now = self.clock.now();
+        Ok(TokenAnswer {
+            access_token: access.token,
+            token_type: "Bearer".to_owned(),
+            expires_in: (access.expires_at - now).num_seconds(),
+            refresh_token: token.expose().to_owned(),
+            refresh_expires_in: (session.expires_at - now).num_seconds(),
+            session_id: session.id,
+        })
+    }
+
+    fn digest(&self, token: &RefreshToken) -> TokenDigest {
+        self.key.digest(DIGEST, token.expose().as_bytes())
+    }
+}
+
+/// Uses a token up and inserts its successor, or ends the session that the token was stolen from. The session's row is
+/// locked first, so that parallel refreshes of one family go one after another.
+fn rotate(
+    connection: &mut PgConnection,
+    digest: &TokenDigest,
+    (successor, successor_digest): (RefreshToken, TokenDigest),
+    now: DateTime<Utc>,
+) -> Result<Refreshed, AuthError> {
+    let Some(known) = store::refresh_tokens::find(connection, digest)? else { return Ok(Refreshed::Expired) };
+    let Some(session) = store::sessions::lock(connection, known.session_id)? else {
+        return Ok(Refreshed::Expired);
+    };
+    let user = store::users::find(connection, session.user_id)?;
+    let Some(user) = user.filter(|user| user.status == UserStatus::Active && session.is_live(now)) else {
+        return Ok(Refreshed::Expired);
+    };
+    // Read again under the lock: another request may have used it meanwhile.
+    let used_at = store::refresh_tokens::find(connection, digest)?.and_then(|token| token.used_at);
+    match used_at {
+        None => {
+            store::refresh_tokens::update_used(connection, digest, now)?;
+            store::refresh_tokens::insert(connection, &successor_digest, session.id, now)?;
+        }
+        Some(at) if now - at < GRACE && is_unused(connection, &successor_digest)? => {}
+        Some(_) => {
+            store::sessions::revoke(connection, session.id, now)?;
+            return Ok(Refreshed::Reused);
+        }
+    }
+    Ok(Refreshed::Granted(Box::new(Granted { user, session, token: successor })))
+}
+
+fn is_unused(connection: &mut PgConnection, digest: &TokenDigest) -> Result<bool, DbError> {
+    Ok(store::refresh_tokens::find(connection, digest)?.is_some_and(|token| token.used_at.is_none()))
+}

@@ -1,0 +1,55 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use slipway_db::Database;
+use slipway_jwt::KeyError;
+use slipway_models::auth::UserType;
+
+use crate::domain::{Email, Password, Registration, Username};
+use crate::error::AuthError;
+use crate::service::Accounts;
+use crate::store;
+
+/// Who runs the platform at first.
+#[derive(Debug, Clone)]
+pub(crate) struct Superuser {
+    pub(crate) username: Username,
+    pub(crate) email: Email,
+    pub(crate) password: Option<Password>,
+}
+
+/// Makes the first superuser where there is none. A password that was not given is made up and returned, to be shown
+/// once.
+pub(crate) async fn ensure_superuser(
+    db: &Database,
+    accounts: &Accounts,
+    superuser: Superuser,
+) -> Result<Option<Password>, AuthError> {
+    let exists = db
+        .run("user.admin_exists", |connection| {
+            store::users::admin_exists(connection).map_err(AuthError::from)
+        })
+        .await?;
+    if exists {
+        return Ok(None);
+    }
+    let Superuser { username, email, password } = superuser;
+    let (password, made_up) = if let Some(given) = password {
+        (given, None)
+    } else {
+        let random = random_password()?;
+        (random.clone(), Some(random))
+    };
+    let registration = Registration { email, password, username: Some(username), full_name: None };
+    match accounts.register(registration, UserType::Admin).await {
+        // Another replica was faster.
+        Err(AuthError::EmailTaken | AuthError::UsernameTaken) => Ok(None),
+        Err(fault) => Err(fault),
+        Ok(_) => Ok(made_up),
+    }
+}
+
+fn random_password() -> Result<Password, AuthError> {
+    let mut random = [0; 18];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| KeyError::Cryptography)?;
+    Ok(Password::unchecked(URL_SAFE_NO_PAD.encode(random)))
+}

@@ -1,0 +1,5 @@
+//! The queries. Each takes a connection and is one statement, or says why not.
+
+pub(crate) mod refresh_tokens;
+pub(crate) mod sessions;
+pub(crate) mod users;

@@ -1,0 +1,120 @@
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use slipway_db::DbError;
+use slipway_kernel::UserId;
+use slipway_models::auth::{UserStatus, UserType};
+use uuid::Uuid;
+
+use crate::domain::{NewUser, User, Username};
+use crate::schema::users;
+
+/// An account with what is compared at a sign-in.
+pub(crate) struct Credentials {
+    pub(crate) user: User,
+    pub(crate) password_hash: String,
+}
+
+/// How a person names their account at a sign-in.
+#[derive(Debug, Clone)]
+pub(crate) enum Login {
+    Email(String),
+    Username(String),
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
+struct Row {
+    id: Uuid,
+    handle: String,
+    email: String,
+    username: Option<String>,
+    password_hash: String,
+    user_type: String,
+    status: String,
+    email_verified: bool,
+    created_at: DateTime<Utc>,
+    last_login_at: Option<DateTime<Utc>>,
+}
+
+impl From<Row> for Credentials {
+    fn from(row: Row) -> Self {
+        let user = User {
+            id: row.id.into(),
+            handle: row.handle,
+            email: row.email,
+            username: row.username,
+            // The table's checks admit no other names; one that came all the same gets the least.
+            user_type: UserType::from_name(&row.user_type).unwrap_or(UserType::Regular),
+            status: UserStatus::from_name(&row.status).unwrap_or(UserStatus::Disabled),
+            email_verified: row.email_verified,
+            created_at: row.created_at,
+            last_login_at: row.last_login_at,
+        };
+        Self { user, password_hash: row.password_hash }
+    }
+}
+
+/// The names of the constraints that two accounts can meet in.
+pub(crate) const EMAIL_KEY: &str = "users_email_key";
+pub(crate) const HANDLE_KEY: &str = "users_handle_key";
+pub(crate) const USERNAME_KEY: &str = "users_username_key";
+
+pub(crate) fn insert(connection: &mut PgConnection, user: &NewUser) -> Result<User, DbError> {
+    let row: Row = diesel::insert_into(users::table)
+        .values((
+            users::id.eq(user.id.as_uuid()),
+            users::handle.eq(user.handle.as_str()),
+            users::email.eq(user.email.as_str()),
+            users::username.eq(user.username.as_ref().map(Username::as_str)),
+            users::full_name.eq(&user.full_name),
+            users::password_hash.eq(&user.password_hash),
+            users::user_type.eq(user.user_type.as_str()),
+            users::status.eq(UserStatus::Active.as_str()),
+            users::email_verified.eq(false),
+            users::created_at.eq(user.created_at),
+        ))
+        .returning(Row::as_returning())
+        .get_result(connection)?;
+    Ok(Credentials::from(row).user)
+}
+
+pub(crate) fn find(connection: &mut PgConnection, id: UserId) -> Result<Option<User>, DbError> {
+    let row = users::table.find(id.as_uuid()).select(Row::as_select()).first(connection).optional()?;
+    Ok(row.map(|row| Credentials::from(row).user))
+}
+
+pub(crate) fn find_credentials(
+    connection: &mut PgConnection,
+    login: &Login,
+) -> Result<Option<Credentials>, DbError> {
+    let query = users::table.select(Row::as_select()).into_boxed();
+    let query = match login {
+        Login::Email(email) => query.filter(users::email.eq(email)),
+        Login::Username(username) => query.filter(users::username.eq(username)),
+    };
+    Ok(query.first(connection).optional()?.map(Credentials::from))
+}
+
+/// Tells whether there is an account that runs the platform.
+pub(crate) fn admin_exists(connection: &mut PgConnection) -> Result<bool, DbError> {
+    let admins = users::table.filter(users::user_type.eq(UserType::Admin.as_str()));
+    Ok(diesel::select(diesel::dsl::exists(admins)).get_result(connection)?)
+}
+
+pub(crate) fn update_last_login(
+    connection: &mut PgConnection,
+    id: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    diesel::update(users::table.find(id.as_uuid())).set(users::last_login_at.eq(now)).execute(connection)?;
+    Ok(())
+}
+
+pub(crate) fn update_password_hash(
+    connection: &mut PgConnection,
+    id: UserId,
+    hash: &str,
+) -> Result<(), DbError> {
+    diesel::update(users::table.find(id.as_uuid())).set(users::password_hash.eq(hash)).execute(connection)?;
+    Ok(())
+}
