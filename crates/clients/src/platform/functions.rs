@@ -1,0 +1,117 @@
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use reqwest::Method;
+use slipway_kernel::{DeploymentId, ExecutionId, FunctionId, Page};
+use slipway_models::functions::{
+    BuildLog, DeploymentBody, ExecutionBody, FunctionBody, FunctionConfigPatch, InvokeAnswer, InvokeRequest,
+    LogLine,
+};
+
+use super::Client;
+use crate::ClientError;
+
+/// Above the longest time that a function may take (15 minutes), with room for its queue.
+const RUN_WITHIN: Duration = Duration::from_mins(16);
+
+/// Which lines of a function's log to return.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogQuery<'a> {
+    /// Only lines of this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only lines of this run.
+    pub execution_id: Option<ExecutionId>,
+    /// Continues a list.
+    pub cursor: Option<&'a str>,
+}
+
+impl Client {
+    /// Returns a page of the caller's functions.
+    pub async fn functions(&self, cursor: Option<&str>) -> Result<Page<FunctionBody>, ClientError> {
+        self.page("/functions", cursor).await
+    }
+
+    /// Returns the caller's function of that name, if there is one.
+    pub async fn function_named(&self, name: &str) -> Result<Option<FunctionBody>, ClientError> {
+        let mut cursor = None;
+        loop {
+            let page = self.functions(cursor.as_deref()).await?;
+            if let Some(function) = page.items.into_iter().find(|function| function.name == name) {
+                return Ok(Some(function));
+            }
+            match page.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Returns a function.
+    pub async fn function(&self, id: FunctionId) -> Result<FunctionBody, ClientError> {
+        self.http.json(self.request(Method::GET, &format!("/functions/{id}"))).await
+    }
+
+    /// Changes how a function runs; what is absent stays.
+    pub async fn configure(
+        &self,
+        id: FunctionId,
+        config: &FunctionConfigPatch,
+    ) -> Result<FunctionBody, ClientError> {
+        self.http.json(self.request(Method::PATCH, &format!("/functions/{id}")).json(config)).await
+    }
+
+    /// Deletes a function with all of its versions, runs and logs.
+    pub async fn delete_function(&self, id: FunctionId) -> Result<(), ClientError> {
+        self.http.send(self.request(Method::DELETE, &format!("/functions/{id}"))).await.map(drop)
+    }
+
+    /// Returns a page of a function's versions, the newest first.
+    pub async fn deployments(
+        &self,
+        id: FunctionId,
+        cursor: Option<&str>,
+    ) -> Result<Page<DeploymentBody>, ClientError> {
+        self.page(&format!("/functions/{id}/deployments"), cursor).await
+    }
+
+    /// Returns one version.
+    pub async fn deployment(&self, id: DeploymentId) -> Result<DeploymentBody, ClientError> {
+        self.http.json(self.request(Method::GET, &format!("/deployments/{id}"))).await
+    }
+
+    /// Returns the log of a version's build.
+    pub async fn build_log(&self, id: DeploymentId) -> Result<BuildLog, ClientError> {
+        self.http.json(self.request(Method::GET, &format!("/deployments/{id}/logs"))).await
+    }
+
+    /// Calls a function and waits for its answer. A function that fails is a problem with the code
+    /// `function_failed`, `function_timed_out` or `function_busy`.
+    pub async fn invoke(&self, id: FunctionId, call: &InvokeRequest) -> Result<InvokeAnswer, ClientError> {
+        let request = self.request(Method::POST, &format!("/functions/{id}/invoke")).json(call);
+        self.http.json(request.timeout(RUN_WITHIN)).await
+    }
+
+    /// Returns a page of a function's runs, the newest first.
+    pub async fn executions(
+        &self,
+        id: FunctionId,
+        cursor: Option<&str>,
+    ) -> Result<Page<ExecutionBody>, ClientError> {
+        self.page(&format!("/functions/{id}/executions"), cursor).await
+    }
+
+    /// Returns the record of one run.
+    pub async fn execution(&self, id: ExecutionId) -> Result<ExecutionBody, ClientError> {
+        self.http.json(self.request(Method::GET, &format!("/executions/{id}"))).await
+    }
+
+    /// Returns a page of a function's log.
+    pub async fn logs(&self, id: FunctionId, query: &LogQuery<'_>) -> Result<Page<LogLine>, ClientError> {
+        let since = query.since.map(|since| ("since", since.to_rfc3339_opts(SecondsFormat::Micros, true)));
+        let execution = query.execution_id.map(|id| ("execution_id", id.to_string()));
+        let cursor = query.cursor.map(|cursor| ("cursor", cursor.to_owned()));
+        let filter: Vec<_> = [since, execution, cursor].into_iter().flatten().collect();
+        let request = self.request(Method::GET, &format!("/functions/{id}/logs"));
+        self.http.json(request.query(&[("limit", "100")]).query(&filter)).await
+    }
+}

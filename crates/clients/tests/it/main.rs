@@ -1,0 +1,3 @@
+mod http;
+mod platform;
+mod server;
