@@ -1,0 +1,57 @@
+# shellcheck shell=bash
+# The Podman side of a stack: its API service, and forgetting all that it ran and stored.
+# Sourced, never run; needs output.sh, state.sh and daemons.sh.
+
+podman_socket() {
+    printf '%s/podman.sock\n' "$RUN_DIR"
+}
+
+podman_answers() {
+    curl --silent --fail --max-time 2 --unix-socket "$(podman_socket)" http://podman/_ping
+}
+
+# Starts Podman's API service. In production the function-runner does this itself (PODMAN_MANAGED=true).
+start_podman_service() {
+    start_daemon podman-service "$STATE_DIR/podman-service.log" \
+        podman system service --time=0 "unix://$(podman_socket)"
+    wait_until 30 podman_answers || fail "Podman does not answer: $(tail -n 5 "$STATE_DIR/podman-service.log")"
+}
+
+stop_podman_service() {
+    stop_daemon podman-service 10
+    rm -f "$(podman_socket)"
+}
+
+# Prints the mount points below a directory, deepest first.
+mounts_below() {
+    awk -v prefix="$1/" 'index($5, prefix) == 1 { print $5 }' /proc/self/mountinfo | sort -r
+}
+
+network_interface() {
+    sed -n 's/.*"network_interface": "\(.*\)".*/\1/p' "$STATE_DIR"/networks/*.json 2>/dev/null
+}
+
+# Removes every container of this stack, its storage, mounts and network. The directories must not be in use.
+forget_containers() {
+    local interface directory
+    if [[ -e $CONTAINERS_STORAGE_CONF ]]; then
+        podman rm --all --force --time 0 >/dev/null || say "podman rm failed: cleaning up by hand"
+        podman rm --all --force --storage >/dev/null 2>&1 || true
+    fi
+    if ((EUID == 0)); then
+        mounts_below "$STATE_DIR" | xargs -r umount --lazy
+        mounts_below "$RUN_DIR" | xargs -r umount --lazy
+        interface=$(network_interface)
+        if [[ -n $interface ]] && ip link show "$interface" >/dev/null 2>&1; then
+            ip link delete "$interface"
+        fi
+        rm -rf "$STATE_DIR/containers" "$RUN_DIR/containers" "$RUN_DIR/libpod"
+    else
+        # The files of containers belong to this user's subordinate ids.
+        for directory in "$STATE_DIR/containers" "$RUN_DIR/containers" "$RUN_DIR/libpod"; do
+            [[ ! -e $directory ]] || podman unshare rm -rf "$directory"
+        done
+        podman system migrate >/dev/null 2>&1 || true
+        rm -rf "$STATE_DIR/containers" "$RUN_DIR/containers" "$RUN_DIR/libpod"
+    fi
+}
