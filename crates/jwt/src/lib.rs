@@ -18,5 +18,5 @@ pub use identity::{
 };
 pub use jwks::{Jwk, Jwks};
 pub use keys::SigningKeys;
-pub use revocation::{RevokedSession, RevokedSessions};
+pub use revocation::RevokedSessions;
 pub use secret_key::SecretKey;

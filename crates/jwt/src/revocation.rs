@@ -4,22 +4,13 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 use slipway_kernel::SessionId;
+use slipway_models::auth::RevokedSessionBody;
 
 /// How often entries that no token can need any more are dropped.
 const PURGE_EVERY: TimeDelta = TimeDelta::minutes(1);
 /// About 60 MB when full.
 const DEFAULT_CAPACITY: usize = 1_000_000;
-
-/// A session that was ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RevokedSession {
-    /// The session.
-    pub session_id: SessionId,
-    /// When the last access token of the session expires by itself.
-    pub expires_at: DateTime<Utc>,
-}
 
 /// The sessions whose access tokens are refused, in memory and within a bound.
 ///
@@ -50,7 +41,7 @@ impl RevokedSessions {
     }
 
     /// Adds sessions; one that is there already keeps the later end.
-    pub fn revoke(&self, sessions: impl IntoIterator<Item = RevokedSession>, now: DateTime<Utc>) {
+    pub fn revoke(&self, sessions: impl IntoIterator<Item = RevokedSessionBody>, now: DateTime<Utc>) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if now - state.purged_at >= PURGE_EVERY {
             state.sessions.retain(|_, expires_at| *expires_at + TimeDelta::seconds(crate::jws::LEEWAY) > now);
@@ -89,8 +80,8 @@ impl State {
 mod tests {
     use super::*;
 
-    fn ending(expires_at: DateTime<Utc>) -> RevokedSession {
-        RevokedSession { session_id: SessionId::generate(), expires_at }
+    fn ending(expires_at: DateTime<Utc>) -> RevokedSessionBody {
+        RevokedSessionBody { session_id: SessionId::generate(), expires_at }
     }
 
     #[test]
@@ -100,7 +91,7 @@ mod tests {
         let revoked = RevokedSessions::with_capacity(10);
         let sessions: Vec<_> = (1..=50).map(|end| ending(minute(end))).collect();
 
-        revoked.revoke(sessions.iter().copied(), start);
+        revoked.revoke(sessions.iter().cloned(), start);
 
         for session in &sessions {
             assert!(revoked.is_revoked(session.session_id, session.expires_at));

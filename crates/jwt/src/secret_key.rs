@@ -23,7 +23,8 @@ impl SecretKey {
             aws_lc_rs::rand::fill(new.as_mut()).map_err(|_| KeyError::Cryptography)?;
             keys::write_private(&path, LABEL, new.as_ref())?;
         }
-        let not_a_key = || KeyError::NotAKey { path: path.clone(), expected: "a secret key of 32 bytes in PEM" };
+        let not_a_key =
+            || KeyError::NotAKey { path: path.clone(), expected: "a secret key of 32 bytes in PEM" };
         let text = keys::read_private(&path)?;
         let parsed = pem::parse(text.as_bytes()).map_err(|_| not_a_key())?;
         if parsed.tag() != LABEL || parsed.contents().len() != BYTES {

@@ -1,4 +1,5 @@
 //! Tokens and keys, on real keys and real files.
+#![cfg(test)]
 
 mod access;
 mod identity;

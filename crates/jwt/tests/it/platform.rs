@@ -46,16 +46,6 @@ impl Platform {
         self.issuer.jwks().keys[0].kid.clone()
     }
 
-    pub(crate) fn forge(&self, header: &Value, claims: &Value) -> String {
-        self.forge_text(&header.to_string(), &claims.to_string())
-    }
-
-    /// Signs with the platform's own key, whatever the header says.
-    pub(crate) fn forge_text(&self, header: &str, claims: &str) -> String {
-        let key = EncodingKey::from_rsa_pem(KEY.as_bytes()).unwrap();
-        sign(header, claims, Algorithm::RS256, &key)
-    }
-
     pub(crate) fn header(&self) -> Value {
         json!({ "alg": "RS256", "typ": "JWT", "kid": self.kid() })
     }
@@ -66,6 +56,12 @@ impl Platform {
         let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
         serde_json::from_slice(&claims).unwrap()
     }
+}
+
+/// Signs with the platform's own key, whatever the header says.
+pub(crate) fn forge(header: &impl ToString, claims: &impl ToString) -> String {
+    let key = EncodingKey::from_rsa_pem(KEY.as_bytes()).unwrap();
+    sign(&header.to_string(), &claims.to_string(), Algorithm::RS256, &key)
 }
 
 pub(crate) fn sign(header: &str, claims: &str, algorithm: Algorithm, key: &EncodingKey) -> String {
