@@ -1,7 +1,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use slipway_kernel::{ExecutionId, LogLineId};
+use slipway_kernel::{ExecutionId, FunctionId, LogLineId};
 use slipway_models::functions::{LogLine as LogLineBody, LogStream};
+use uuid::Uuid;
 
 /// One line that a run printed. Its id sorts by the moment at which the runner received it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,28 @@ impl LogLine {
     /// Receives a line.
     pub fn received(execution_id: ExecutionId, time: DateTime<Utc>, stream: LogStream, text: &str) -> Self {
         Self { id: LogLineId::generate(), execution_id, time, stream, text: without_nul(text) }
+    }
+}
+
+/// Which lines are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogFilter {
+    /// Of this function.
+    pub function_id: FunctionId,
+    /// Of this run alone.
+    pub execution_id: Option<ExecutionId>,
+    /// Read at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Received before this line.
+    pub before: Option<Uuid>,
+}
+
+impl LogFilter {
+    /// Tells whether a line of the filter's function is asked for.
+    pub fn admits(&self, line: &LogLine) -> bool {
+        self.execution_id.is_none_or(|id| line.execution_id == id)
+            && self.since.is_none_or(|since| line.time >= since)
+            && self.before.is_none_or(|before| line.id.as_uuid() < before)
     }
 }
 

@@ -10,5 +10,5 @@ mod version;
 pub use deployment::Deployment;
 pub use execution::{Execution, Trigger};
 pub use function::{Function, FunctionName, InvalidName};
-pub use log_line::{LogLine, without_nul};
+pub use log_line::{LogFilter, LogLine, without_nul};
 pub use version::Version;

@@ -91,6 +91,11 @@ impl SpooledRecord {
     fn new(segment: u64, record: Record, size: usize) -> Self {
         Self { segment, record: Arc::new(record), size }
     }
+
+    /// Stands for a record that the disk refused: it is in no segment.
+    pub fn in_memory(record: Record) -> Self {
+        Self::new(0, record, 0)
+    }
 }
 
 /// The spool, open for appending. One process at a time has it open.

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use slipway_kernel::{ExecutionId, FunctionId};
+use slipway_kernel::{ExecutionId, FunctionId, UserId};
 
 use crate::domain::{Execution, LogLine};
 
@@ -18,6 +18,8 @@ pub enum Record {
         execution_id: ExecutionId,
         /// Its function.
         function_id: FunctionId,
+        /// Whose function it is.
+        owner: UserId,
         /// Lines in order.
         lines: Vec<LogLine>,
     },
@@ -44,6 +46,14 @@ impl Record {
         match self {
             Self::Began { execution } | Self::Ended { execution, .. } => execution.function_id,
             Self::Printed { function_id, .. } => *function_id,
+        }
+    }
+
+    /// Whose function it is.
+    pub fn owner(&self) -> UserId {
+        match self {
+            Self::Began { execution } | Self::Ended { execution, .. } => execution.owner,
+            Self::Printed { owner, .. } => *owner,
         }
     }
 

@@ -1,0 +1,168 @@
+//! Queries on executions.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use serde_json::Value;
+use slipway_db::DbError;
+use slipway_kernel::{ExecutionId, FunctionId, UserId};
+use uuid::Uuid;
+
+use super::stored::{from_json, from_text, to_json, to_text};
+use crate::domain::Execution;
+use crate::schema::{executions, functions};
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = executions, check_for_backend(diesel::pg::Pg))]
+struct Row {
+    id: Uuid,
+    function_id: Uuid,
+    owner_id: Uuid,
+    version: i32,
+    trigger: String,
+    status: String,
+    queued_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    queue_ms: Option<f64>,
+    cold_start_ms: Option<f64>,
+    duration_ms: Option<f64>,
+    peak_memory_bytes: Option<i64>,
+    status_code: Option<i32>,
+    result: Option<Value>,
+    result_truncated: bool,
+    error: Option<Value>,
+}
+
+/// Finds an execution of an owner's.
+pub(crate) fn find(connection: &mut PgConnection, owner: UserId, id: ExecutionId) -> Result<Option<Execution>, DbError> {
+    let row = executions::table
+        .find(id.as_uuid())
+        .filter(executions::owner_id.eq(owner.as_uuid()))
+        .select(Row::as_select())
+        .first(connection)
+        .optional()?;
+    row.map(Execution::try_from).transpose()
+}
+
+/// Lists the executions of an owner's function that began before the run `before`, newest first.
+pub(crate) fn list(
+    connection: &mut PgConnection,
+    owner: UserId,
+    function_id: FunctionId,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Execution>, DbError> {
+    let rows = executions::table
+        .filter(executions::owner_id.eq(owner.as_uuid()))
+        .filter(executions::function_id.eq(function_id.as_uuid()))
+        .filter(executions::id.lt(before.unwrap_or(Uuid::max())))
+        .order(executions::id.desc())
+        .limit(limit)
+        .select(Row::as_select())
+        .load(connection)?;
+    rows.into_iter().map(Execution::try_from).collect()
+}
+
+/// Writes executions, new or known. One that has ended is final: a later write changes nothing of it.
+pub(crate) fn upsert(
+    connection: &mut PgConnection,
+    batch: impl IntoIterator<Item = Execution>,
+) -> Result<(), DbError> {
+    use executions::dsl;
+    let rows = batch.into_iter().map(Row::try_from).collect::<Result<Vec<_>, _>>()?;
+    let update = diesel::insert_into(dsl::executions).values(&rows).on_conflict(dsl::id).do_update().set((
+        dsl::version.eq(excluded(dsl::version)),
+        dsl::status.eq(excluded(dsl::status)),
+        dsl::started_at.eq(excluded(dsl::started_at)),
+        dsl::finished_at.eq(excluded(dsl::finished_at)),
+        dsl::queue_ms.eq(excluded(dsl::queue_ms)),
+        dsl::cold_start_ms.eq(excluded(dsl::cold_start_ms)),
+        dsl::duration_ms.eq(excluded(dsl::duration_ms)),
+        dsl::peak_memory_bytes.eq(excluded(dsl::peak_memory_bytes)),
+        dsl::status_code.eq(excluded(dsl::status_code)),
+        dsl::result.eq(excluded(dsl::result)),
+        dsl::result_truncated.eq(excluded(dsl::result_truncated)),
+        dsl::error.eq(excluded(dsl::error)),
+    ));
+    diesel::query_dsl::methods::FilterDsl::filter(update, dsl::finished_at.is_null()).execute(connection)?;
+    Ok(())
+}
+
+/// Keeps functions from being deleted until the transaction ends; returns those that are there.
+pub(crate) fn share_functions(
+    connection: &mut PgConnection,
+    ids: impl IntoIterator<Item = FunctionId>,
+) -> Result<HashSet<FunctionId>, DbError> {
+    let ids: Vec<Uuid> = ids.into_iter().map(|id| id.as_uuid()).collect();
+    let there = functions::table.filter(functions::id.eq_any(ids)).select(functions::id).for_key_share();
+    Ok(there.load::<Uuid>(connection)?.into_iter().map(FunctionId::from).collect())
+}
+
+/// Deletes some of a function's executions; returns how many, 0 when none is left.
+pub(crate) fn delete_of_function(
+    connection: &mut PgConnection,
+    function_id: FunctionId,
+    limit: i64,
+) -> Result<usize, DbError> {
+    let some = executions::table
+        .filter(executions::function_id.eq(function_id.as_uuid()))
+        .limit(limit)
+        .select(executions::id)
+        .load::<Uuid>(connection)?;
+    Ok(diesel::delete(executions::table.filter(executions::id.eq_any(some))).execute(connection)?)
+}
+
+impl TryFrom<Execution> for Row {
+    type Error = DbError;
+
+    fn try_from(execution: Execution) -> Result<Self, DbError> {
+        Ok(Self {
+            id: execution.id.as_uuid(),
+            function_id: execution.function_id.as_uuid(),
+            owner_id: execution.owner.as_uuid(),
+            version: execution.version,
+            trigger: to_text(&execution.trigger)?,
+            status: to_text(&execution.status)?,
+            queued_at: execution.queued_at,
+            started_at: execution.started_at,
+            finished_at: execution.finished_at,
+            queue_ms: execution.queue_ms,
+            cold_start_ms: execution.cold_start_ms,
+            duration_ms: execution.duration_ms,
+            peak_memory_bytes: execution.peak_memory_bytes,
+            status_code: execution.status_code.map(i32::from),
+            result: execution.result,
+            result_truncated: execution.result_truncated,
+            error: execution.error.as_ref().map(to_json).transpose()?,
+        })
+    }
+}
+
+impl TryFrom<Row> for Execution {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> Result<Self, DbError> {
+        Ok(Self {
+            id: ExecutionId::from(row.id),
+            function_id: FunctionId::from(row.function_id),
+            owner: UserId::from(row.owner_id),
+            version: row.version,
+            trigger: from_text(row.trigger)?,
+            status: from_text(row.status)?,
+            queued_at: row.queued_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            queue_ms: row.queue_ms,
+            cold_start_ms: row.cold_start_ms,
+            duration_ms: row.duration_ms,
+            peak_memory_bytes: row.peak_memory_bytes,
+            status_code: row.status_code.and_then(|code| u16::try_from(code).ok()),
+            result: row.result,
+            result_truncated: row.result_truncated,
+            error: row.error.map(from_json).transpose()?,
+        })
+    }
+}
