@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::fs::File;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
@@ -6,7 +6,6 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method};
 use slipway_kernel::FunctionId;
 use slipway_models::functions::{DeployAnswer, FunctionConfigPatch};
-use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
 use super::Client;
@@ -16,12 +15,12 @@ use crate::ClientError;
 const UPLOAD_WITHIN: Duration = Duration::from_mins(15);
 
 /// What is deployed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Deploy<'a> {
     /// The function.
     pub target: DeployTarget<'a>,
-    /// A zip or tar.gz on disk.
-    pub archive: &'a Path,
+    /// A zip or tar.gz on disk, open at its start. It needs no name: an unlinked file leaves nothing behind.
+    pub archive: File,
     /// How the function runs from now on; what is absent stays.
     pub config: Option<&'a FunctionConfigPatch>,
 }
@@ -40,18 +39,17 @@ impl Client {
     /// told how many bytes of it have gone out, each time some have.
     pub async fn deploy(
         &self,
-        deploy: &Deploy<'_>,
+        deploy: Deploy<'_>,
         progress: impl Fn(u64) + Send + Sync + 'static,
     ) -> Result<DeployAnswer, ClientError> {
-        let file = File::open(deploy.archive).await?;
+        let file = tokio::fs::File::from_std(deploy.archive);
         let size = file.metadata().await?.len();
         let mut sent = 0;
         let chunks = ReaderStream::new(file).inspect_ok(move |chunk| {
             sent += chunk.len() as u64;
             progress(sent);
         });
-        let name = deploy.archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let archive = Part::stream_with_length(Body::wrap_stream(chunks), size).file_name(name);
+        let archive = Part::stream_with_length(Body::wrap_stream(chunks), size).file_name("archive");
         let form = match deploy.target {
             DeployTarget::Name(name) => Form::new().text("name", name.to_owned()),
             DeployTarget::Id(id) => Form::new().text("function_id", id.to_string()),
