@@ -1,0 +1,86 @@
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use slipway_auth::Auth;
+use slipway_models::auth::UserType;
+use slipway_web::Service as _;
+
+use crate::harness::TestAuth;
+
+/// Who may call a route.
+#[derive(Clone, Copy, PartialEq)]
+enum Access {
+    Everyone,
+    People,
+    Services,
+}
+
+/// Every route of auth. The test fails when a documented one is missing here.
+const ROUTES: [(&str, &str, Access); 8] = [
+    ("POST", "/api/v1/auth/register", Access::Everyone),
+    ("POST", "/api/v1/auth/login", Access::Everyone),
+    ("POST", "/api/v1/auth/refresh", Access::Everyone),
+    ("POST", "/api/v1/auth/logout", Access::People),
+    ("GET", "/api/v1/auth/jwks.json", Access::Everyone),
+    ("GET", "/.well-known/jwks.json", Access::Everyone),
+    ("GET", "/api/v1/users/me", Access::People),
+    ("GET", "/internal/revocations", Access::Services),
+];
+
+#[test]
+fn every_documented_route_is_listed() {
+    let listed: BTreeMap<&str, &str> = ROUTES.iter().map(|(method, path, _)| (*path, *method)).collect();
+    for path in Auth::openapi().paths.paths.keys() {
+        assert!(listed.contains_key(path.as_str()), "{path} has no row in ROUTES");
+    }
+}
+
+#[tokio::test]
+async fn routes_admit_whom_they_are_for_and_nobody_else() {
+    let auth = TestAuth::start().await;
+    let person = auth.callers.person(UserType::Regular).authorization;
+    let service = auth.callers.service("gateway");
+    for (method, path, access) in ROUTES {
+        for (who, authorization, admitted) in [
+            ("anonymous", None, access == Access::Everyone),
+            ("forged", Some("Bearer a.b.c".to_owned()), access == Access::Everyone),
+            ("person", Some(person.clone()), access != Access::Services),
+            ("service", Some(service.clone()), access != Access::People),
+        ] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let mut request = auth.client.request(method.clone(), format!("{}{path}", auth.base));
+            if let Some(authorization) = &authorization {
+                request = request.header("authorization", authorization);
+            }
+            let status = request.send().await.unwrap().status().as_u16();
+            assert_ne!(status, 405, "{method} {path} exists");
+            assert_eq!(matches!(status, 401 | 403), !admitted, "{who} {method} {path}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_x_user_id_that_differs_from_the_identity_is_refused() {
+    let auth = TestAuth::start().await;
+    let caller = auth.callers.person(UserType::Regular);
+    let other = slipway_kernel::UserId::generate();
+    let request = auth.client.get(format!("{}/api/v1/users/me", auth.base));
+    let answer = request
+        .header("authorization", caller.authorization)
+        .header("x-user-id", other.to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 401);
+}
+
+#[tokio::test]
+async fn the_caller_sees_their_own_account() {
+    let auth = TestAuth::start().await;
+    let registered = auth.register("ada@example.org").await;
+    let user = registered["user"]["id"].as_str().unwrap().parse().unwrap();
+    let caller = auth.callers.session(user, slipway_kernel::SessionId::generate(), UserType::Regular);
+    let me: serde_json::Value =
+        auth.get_as("/api/v1/users/me", &caller.authorization).await.json().await.unwrap();
+    assert_eq!(me, registered["user"]);
+}

@@ -1,0 +1,96 @@
+use diesel::RunQueryDsl as _;
+use serde_json::json;
+
+use crate::harness::{PASSWORD, TestAuth, problem};
+
+#[tokio::test]
+async fn a_right_password_starts_a_session() {
+    let auth = TestAuth::start().await;
+    let tokens = auth.signed_in().await;
+    insta::assert_json_snapshot!(tokens, {
+        ".access_token" => "[token]", ".refresh_token" => "[token]", ".session_id" => "[id]"
+    }, @r#"
+    {
+      "access_token": "[token]",
+      "expires_in": 3600,
+      "refresh_expires_in": 2592000,
+      "refresh_token": "[token]",
+      "session_id": "[id]",
+      "token_type": "Bearer"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn an_unknown_account_and_a_wrong_password_get_the_same_answer() {
+    let auth = TestAuth::start().await;
+    auth.register("ada@example.org").await;
+    for body in [
+        json!({"email": "ada@example.org", "password": "Wrong horse battery"}),
+        json!({"email": "eve@example.org", "password": PASSWORD}),
+        json!({"username": "nobody", "password": PASSWORD}),
+    ] {
+        let answer = auth.post("/api/v1/auth/login", body).await;
+        assert_eq!(answer.headers()["www-authenticate"], "Bearer");
+        assert_eq!(problem(answer).await, (401, "invalid_credentials".to_owned(), vec![]));
+    }
+}
+
+#[tokio::test]
+async fn a_long_password_counts_to_its_last_character() {
+    let auth = TestAuth::start().await;
+    let long = format!("A!{}", "x7".repeat(60));
+    let register = json!({"email": "ada@example.org", "password": long});
+    assert_eq!(auth.post("/api/v1/auth/register", register).await.status(), 201);
+    let login = |password: String| {
+        auth.post("/api/v1/auth/login", json!({"email": "ada@example.org", "password": password}))
+    };
+    assert_eq!(login(format!("{}8", &long[..long.len() - 1])).await.status(), 401);
+    assert_eq!(login(long.clone()).await.status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_account_is_told_only_after_its_password() {
+    let auth = TestAuth::start().await;
+    auth.register("ada@example.org").await;
+    for (status, code) in [("disabled", "account_disabled"), ("pending", "account_pending")] {
+        diesel::sql_query(format!("UPDATE users SET status = '{status}' WHERE email = 'ada@example.org'"))
+            .execute(&mut auth.database.superuser())
+            .unwrap();
+        let login = |password: &str| {
+            auth.post("/api/v1/auth/login", json!({"email": "ada@example.org", "password": password}))
+        };
+        assert_eq!(problem(login("Wrong horse battery").await).await.1, "invalid_credentials");
+        assert_eq!(problem(login(PASSWORD).await).await, (403, code.to_owned(), vec![]));
+    }
+}
+
+#[tokio::test]
+async fn the_database_holds_no_password_and_no_token() {
+    let auth = TestAuth::start().await;
+    let tokens = auth.signed_in().await;
+    let dump = dump(&auth);
+    assert!(dump.contains("ada@example.org"), "the dump holds the account");
+    for secret in
+        [PASSWORD, tokens["refresh_token"].as_str().unwrap(), tokens["access_token"].as_str().unwrap()]
+    {
+        assert!(!dump.contains(secret));
+    }
+}
+
+fn dump(auth: &TestAuth) -> String {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        row: String,
+    }
+    ["users", "sessions", "refresh_tokens"]
+        .iter()
+        .flat_map(|table| {
+            diesel::sql_query(format!("SELECT to_jsonb({table})::text AS row FROM {table}"))
+                .load::<Row>(&mut auth.database.superuser())
+                .unwrap()
+        })
+        .map(|row| row.row)
+        .collect()
+}

@@ -1,0 +1,79 @@
+use chrono::TimeDelta;
+use serde_json::Value;
+
+use crate::harness::{TestAuth, problem};
+
+#[tokio::test]
+async fn a_token_gives_the_next_and_the_session_goes_on() {
+    let auth = TestAuth::start().await;
+    let first = auth.signed_in().await;
+    auth.clock.advance(TimeDelta::days(1));
+    let answer = auth.refresh(&first["refresh_token"]).await;
+    assert_eq!(answer.status(), 200);
+    let second: Value = answer.json().await.unwrap();
+    assert_eq!(second["session_id"], first["session_id"]);
+    assert_ne!(second["refresh_token"], first["refresh_token"]);
+    // Absolute: a day of the thirty is gone.
+    assert_eq!(second["refresh_expires_in"], 29 * 24 * 3_600);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_can_be_asked_for_again_for_ten_seconds() {
+    let auth = TestAuth::start().await;
+    let first = auth.signed_in().await;
+    let lost: Value = auth.refresh(&first["refresh_token"]).await.json().await.unwrap();
+    auth.clock.advance(TimeDelta::seconds(9));
+    let again: Value = auth.refresh(&first["refresh_token"]).await.json().await.unwrap();
+    assert_eq!(again["refresh_token"], lost["refresh_token"]);
+
+    auth.clock.advance(TimeDelta::seconds(2));
+    let answer = auth.refresh(&first["refresh_token"]).await;
+    assert_eq!(problem(answer).await, (401, "refresh_reused".to_owned(), vec![]));
+}
+
+#[tokio::test]
+async fn a_stolen_token_ends_the_whole_family() {
+    let auth = TestAuth::start().await;
+    let first = auth.signed_in().await;
+    let second: Value = auth.refresh(&first["refresh_token"]).await.json().await.unwrap();
+    let third: Value = auth.refresh(&second["refresh_token"]).await.json().await.unwrap();
+    // Within the ten seconds, but its successor is used.
+    assert_eq!(problem(auth.refresh(&first["refresh_token"]).await).await.1, "refresh_reused");
+    assert_eq!(problem(auth.refresh(&third["refresh_token"]).await).await.1, "refresh_expired");
+}
+
+#[tokio::test]
+async fn a_hundred_parallel_refreshes_make_one_successor() {
+    let auth = TestAuth::start().await;
+    let first = auth.signed_in().await;
+    let attempts = (0..100).map(|_| auth.refresh(&first["refresh_token"]));
+    let mut successors = Vec::new();
+    for answer in futures_util::future::join_all(attempts).await {
+        assert_eq!(answer.status(), 200);
+        let body: Value = answer.json().await.unwrap();
+        successors.push(body["refresh_token"].as_str().unwrap().to_owned());
+    }
+    successors.dedup();
+    assert_eq!(successors.len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_ends_after_thirty_days_however_often_it_is_refreshed() {
+    let auth = TestAuth::start().await;
+    let mut tokens = auth.signed_in().await;
+    for _ in 0..3 {
+        auth.clock.advance(TimeDelta::days(9));
+        tokens = auth.refresh(&tokens["refresh_token"]).await.json().await.unwrap();
+    }
+    auth.clock.advance(TimeDelta::days(3));
+    assert_eq!(problem(auth.refresh(&tokens["refresh_token"]).await).await.1, "refresh_expired");
+}
+
+#[tokio::test]
+async fn a_text_that_never_was_a_token_is_refused() {
+    let auth = TestAuth::start().await;
+    for text in ["", "x", "AAAA", &"A".repeat(43), &"A".repeat(100_000), "\u{0}"] {
+        let answer = auth.refresh(&Value::from(text)).await;
+        assert_eq!(problem(answer).await, (401, "refresh_expired".to_owned(), vec![]), "{text:.20}");
+    }
+}
