@@ -1,1 +1,114 @@
-fn main() {}
+//! `slipway-bridge [--socket=PATH] WORKER [ARGUMENT…]`: the entry point of every function instance.
+//!
+//! It starts the language worker, dials the function runner, and serves calls on the connection that it opened
+//! (the library's `protocol` module says how). It is the instance's process 1: it reaps what is orphaned, passes
+//! SIGTERM on, and ends when the runner closes the connection or the worker is gone. Everything runs on one
+//! thread.
+//!
+//! | exit status | why |
+//! |---|---|
+//! | 0 | the runner closed the connection |
+//! | 1 | the worker exited or misbehaved |
+//! | 64 | wrong arguments |
+//! | 69 | the worker could not be started, or the runner not be reached |
+//! | 143 | SIGTERM |
+
+mod journal;
+mod memory;
+mod pipe;
+mod server;
+mod supervisor;
+mod wire;
+mod worker;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use slipway_bridge::protocol::SOCKET_PATH;
+use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::server::Server;
+use crate::supervisor::Supervisor;
+use crate::worker::Worker;
+
+const USAGE: u8 = 64;
+const UNAVAILABLE: u8 = 69;
+const TERMINATED: u8 = 143;
+/// How long the last frames may take to reach the runner once the worker is gone.
+const LAST_FRAMES: Duration = Duration::from_secs(5);
+/// How much of a request hyper holds, in bytes.
+const REQUEST_BUFFER_BYTES: usize = 128 * 1024;
+
+fn main() -> ExitCode {
+    let Some((socket, worker)) = arguments(std::env::args_os().skip(1)) else {
+        eprintln!("usage: slipway-bridge [--socket=PATH] WORKER [ARGUMENT…]");
+        return ExitCode::from(USAGE);
+    };
+    // The function runs as the same user: it may not trace its bridge. Where the kernel refuses, nothing is lost.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.and_then(|runtime| runtime.block_on(run(&socket, &worker))) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("slipway-bridge: {error}");
+            ExitCode::from(UNAVAILABLE)
+        }
+    }
+}
+
+fn arguments(given: impl Iterator<Item = OsString>) -> Option<(PathBuf, Vec<OsString>)> {
+    let mut given = given.peekable();
+    let socket = given.peek()?.to_str().and_then(|first| first.strip_prefix("--socket=")).map(PathBuf::from);
+    if socket.is_some() {
+        given.next();
+    }
+    let worker: Vec<_> = given.collect();
+    (!worker.is_empty()).then(|| (socket.unwrap_or_else(|| SOCKET_PATH.into()), worker))
+}
+
+async fn run(socket: &PathBuf, command: &[OsString]) -> io::Result<ExitCode> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let worker = Worker::start(command)
+        .map_err(|error| io::Error::other(format!("{} cannot be started: {error}", command[0].display())))?;
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|error| io::Error::other(format!("{} cannot be reached: {error}", socket.display())))?;
+
+    let (calls, received) = mpsc::channel(1);
+    let server = Rc::new(Server::new(calls));
+    let service = service_fn(move |request| {
+        let server = Rc::clone(&server);
+        async move { server.answer(request).await }
+    });
+    let connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(REQUEST_BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let mut supervisor = Supervisor::new(worker, received);
+
+    tokio::select! {
+        _ = &mut connection => Ok(ExitCode::SUCCESS),
+        gone = supervisor.run() => {
+            eprintln!("slipway-bridge: {gone}");
+            connection.as_mut().graceful_shutdown();
+            // Late or refused, the frames can no longer be delivered.
+            let _ = tokio::time::timeout(LAST_FRAMES, connection).await;
+            Ok(ExitCode::FAILURE)
+        }
+        _ = terminated.recv() => {
+            supervisor.terminate().await;
+            Ok(ExitCode::from(TERMINATED))
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The HTTP side: reads requests, and streams the frames of their calls.
+
+use std::cell::OnceCell;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
+use slipway_bridge::protocol::{
+    CONFIGURE_PATH, Configure, INVOKE_PATH, InvokeHead, MAX_BODY_BYTES, MAX_CONFIGURE_BYTES, READY_PATH,
+};
+use tokio::sync::mpsc;
+
+use crate::supervisor::{Call, Work};
+
+/// How many chunks of frames may wait for the runner before the worker's output is left in its pipes.
+const WAITING_CHUNKS: usize = 4;
+
+/// Why a request was refused: the status, and one line for the runner's log.
+type Refusal = (StatusCode, String);
+
+pub(crate) struct Server {
+    calls: mpsc::Sender<Call>,
+    configuration: OnceCell<(Rc<Configure>, Bytes)>,
+}
+
+impl Server {
+    pub(crate) fn new(calls: mpsc::Sender<Call>) -> Self {
+        Self { calls, configuration: OnceCell::new() }
+    }
+
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Result<Response<Chunks>, Infallible> {
+        let answer = match (request.method(), request.uri().path()) {
+            (&Method::PUT, CONFIGURE_PATH) => self.configure(request.into_body()).await,
+            (&Method::GET, READY_PATH) => self.ready().await,
+            (&Method::POST, INVOKE_PATH) => self.invoke(request.into_body()).await,
+            (method, path) => Err((StatusCode::NOT_FOUND, format!("no {method} {path} here"))),
+        };
+        Ok(answer.unwrap_or_else(|(status, text)| Chunks::of(Bytes::from(text)).response(status)))
+    }
+
+    async fn configure(&self, body: Incoming) -> Result<Response<Chunks>, Refusal> {
+        let body =
+            Limited::new(body, MAX_CONFIGURE_BYTES).collect().await.map_err(|error| bad_request(&*error))?;
+        let json = body.to_bytes();
+        let configure: Configure = serde_json::from_slice(&json).map_err(|error| bad_request(&error))?;
+        if configure.concurrency != 1 {
+            return Err((StatusCode::UNPROCESSABLE_ENTITY, "concurrency can only be 1".to_owned()));
+        }
+        let kept = self.configuration.set((Rc::new(configure), json));
+        kept.map_err(|_| (StatusCode::CONFLICT, "the instance was configured before".to_owned()))?;
+        Ok(Chunks::of(Bytes::new()).response(StatusCode::NO_CONTENT))
+    }
+
+    async fn ready(&self) -> Result<Response<Chunks>, Refusal> {
+        let (configure, json) = self
+            .configuration
+            .get()
+            .ok_or_else(|| (StatusCode::CONFLICT, "the instance was not configured".to_owned()))?;
+        self.call(Work::Load(Rc::clone(configure), json.clone())).await
+    }
+
+    async fn invoke(&self, mut rest: Incoming) -> Result<Response<Chunks>, Refusal> {
+        let length = rest
+            .size_hint()
+            .exact()
+            .ok_or_else(|| (StatusCode::LENGTH_REQUIRED, "a call needs its content-length".to_owned()))?;
+        let mut received = BytesMut::new();
+        let head = loop {
+            if let Some(head) = InvokeHead::split(&mut received).map_err(|error| bad_request(&error))? {
+                break head;
+            }
+            match rest.frame().await {
+                Some(Ok(frame)) => received.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Some(Err(error)) => return Err(bad_request(&error)),
+                None => return Err((StatusCode::BAD_REQUEST, "the call ends within its head".to_owned())),
+            }
+        };
+        let body = length - (size_of::<u32>() + head.len()) as u64;
+        let body_bytes =
+            u32::try_from(body).ok().filter(|bytes| *bytes as usize <= MAX_BODY_BYTES).ok_or_else(|| {
+                (
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    format!("a body of {body} bytes, at most {MAX_BODY_BYTES} are taken"),
+                )
+            })?;
+        self.call(Work::Invoke { head, first: received.freeze(), rest, body_bytes }).await
+    }
+
+    /// Hands the work over, and answers with its first frames: a quick call is one write on the connection.
+    async fn call(&self, work: Work) -> Result<Response<Chunks>, Refusal> {
+        let (frames, mut chunks) = mpsc::channel(WAITING_CHUNKS);
+        let gone = |_| (StatusCode::SERVICE_UNAVAILABLE, "the worker is gone".to_owned());
+        self.calls.send(Call { work, frames }).await.map_err(gone)?;
+        let first = chunks.recv().await;
+        let refused =
+            || (StatusCode::CONFLICT, "no handler is loaded: see what GET /ready answers".to_owned());
+        Ok(Chunks { first: Some(first.ok_or_else(refused)?), rest: chunks }.response(StatusCode::OK))
+    }
+}
+
+fn bad_request(error: &(dyn std::error::Error + 'static)) -> Refusal {
+    (StatusCode::BAD_REQUEST, error.to_string())
+}
+
+/// A body that comes in chunks.
+pub(crate) struct Chunks {
+    first: Option<Bytes>,
+    rest: mpsc::Receiver<Bytes>,
+}
+
+impl Chunks {
+    fn of(whole: Bytes) -> Self {
+        Self { first: (!whole.is_empty()).then_some(whole), rest: mpsc::channel(1).1 }
+    }
+
+    fn response(self, status: StatusCode) -> Response<Self> {
+        let mut response = Response::new(self);
+        *response.status_mut() = status;
+        response
+    }
+}
+
+impl Body for Chunks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            None => self.rest.poll_recv(context).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_closed() && self.rest.is_empty()
+    }
+}
