@@ -22,13 +22,18 @@ stop_podman_service() {
     rm -f "$(podman_socket)"
 }
 
+# Prints every image tag with the image's id, sorted.
+list_image_tags() {
+    podman images --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}' | grep -v '^<none>' | LC_ALL=C sort
+}
+
 # Prints the mount points below a directory, deepest first.
 mounts_below() {
     awk -v prefix="$1/" 'index($5, prefix) == 1 { print $5 }' /proc/self/mountinfo | sort -r
 }
 
 network_interface() {
-    sed -n 's/.*"network_interface": "\(.*\)".*/\1/p' "$STATE_DIR"/networks/*.json 2>/dev/null
+    sed -n 's/.*"network_interface": "\(.*\)".*/\1/p' "$STATE_DIR"/networks/*.json 2>/dev/null || true
 }
 
 # Removes every container of this stack, its storage, mounts and network. The directories must not be in use.

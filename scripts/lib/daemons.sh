@@ -2,12 +2,14 @@
 # Programs that a stack keeps running in the background, each known by a file RUN_DIR/NAME.pid.
 # Sourced, never run; needs state.sh. The file holds process id and start time: an id alone may be another's by now.
 
-# Prints the start time of a process in clock ticks since boot (field 22 of proc(5) stat), which no successor shares.
+# Prints the start time of a living process in clock ticks since boot (field 22 of proc(5) stat): no later process with
+# the same id has the same one. Fails for a zombie: it is dead, and some machines reap late.
 process_start_time() {
     local stat
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-    # The second field is the command's name in parentheses and may hold spaces.
+    # The second field is the command's name in parentheses and may hold spaces; the third is the state.
     stat=${stat##*) }
+    [[ $stat != Z* ]] || return 1
     cut -d ' ' -f 20 <<<"$stat"
 }
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The private PostgreSQL cluster of a stack: a Unix socket, no TCP, scram-sha-256, data of its own.
-# Sourced, never run; needs output.sh, platform.sh and state.sh.
+# Sourced, never run; needs output.sh, platform.sh, state.sh and daemons.sh.
 
 # PostgreSQL refuses to run as root: there it runs as `postgres`, elsewhere as the user.
 as_postgres() {
@@ -33,21 +33,28 @@ cluster_superuser_url() {
     printf 'postgres://postgres:%s@%s/postgres\n' "$(<"$(cluster_password_file)")" "${host//\//%2F}"
 }
 
-# A postmaster of ours has the data directory as its working directory; a stale file may name a stranger's process.
+# A server process has its data directory as its working directory, so neither a recycled process id nor a dead process
+# passes for one.
 cluster_running() {
     local data=$STATE_DIR/postgres/data pid
     pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) || return 1
     [[ $(readlink "/proc/$pid/cwd" 2>/dev/null) == "$data" ]]
 }
 
-# Removes a postmaster.pid only when its process lives and is a stranger, as after a reboot. A dead one stays:
-# PostgreSQL reads it to see that no backend of a killed postmaster is left.
-remove_stale_cluster_pid() {
-    local file=$STATE_DIR/postgres/data/postmaster.pid pid
-    pid=$(head -n 1 "$file" 2>/dev/null) || return 0
-    if [[ -d /proc/$pid ]] && ! cluster_running; then
-        rm -f "$file"
-    fi
+# Prints the ids of all processes of the cluster, those that outlive a killed postmaster for a moment as well.
+cluster_pids() {
+    find /proc -mindepth 2 -maxdepth 2 -name cwd -lname "$STATE_DIR/postgres/data" 2>/dev/null | cut -d / -f 3
+}
+
+cluster_gone() {
+    [[ -z $(cluster_pids) ]]
+}
+
+# Clears the lock files of a postmaster that was killed: after a reboot their process id may be a stranger's, and
+# PostgreSQL would refuse to start.
+clear_dead_cluster() {
+    wait_until 30 cluster_gone || fail "processes of a killed PostgreSQL still run: $(cluster_pids | xargs)"
+    rm -f "$STATE_DIR/postgres/data/postmaster.pid" "$(cluster_socket_directory)"/.s.PGSQL.*
 }
 
 make_own_directory() {
@@ -96,7 +103,7 @@ start_cluster() {
     [[ -s $data/PG_VERSION ]] || create_cluster
     require_cluster_version
     cluster_running && return 0
-    remove_stale_cluster_pid
+    clear_dead_cluster
     write_cluster_settings "$@"
     as_postgres "$(postgres_program pg_ctl)" start --wait --timeout=120 --silent --pgdata="$data" \
         --log="$STATE_DIR/postgres/log" 9>&- >/dev/null ||
