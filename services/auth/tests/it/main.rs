@@ -1,4 +1,5 @@
 //! Auth over HTTP, on real PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
 mod authz;
 mod bad_input;
