@@ -14,7 +14,7 @@ pub use extract::{BodyLimit, Json, Paging, parse_json, read_body};
 pub use health::Readiness;
 pub use launch::{BoxError, Context, Service, launch, read_settings, stop_on_signal};
 pub use problem::Problem;
-pub use request::RequestIdText;
+pub use request::{RequestIdText, RouteTemplate, UsersOutcome};
 pub use server::{Application, ServerConfig, resource};
 
 use actix_web::HttpResponse;

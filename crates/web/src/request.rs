@@ -45,6 +45,15 @@ impl RequestIdText {
     }
 }
 
+/// The template of a route that the service found by a table of its own: put it into the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct RouteTemplate(pub &'static str);
+
+/// Says that an answer of 5xx is what a user's own code came to, and no fault of the platform's: put it into the
+/// request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct UsersOutcome;
+
 pub(crate) async fn request_scope<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -69,13 +78,18 @@ pub(crate) async fn request_scope<B: MessageBody + 'static>(
         response.headers_mut().insert(REQUEST_ID.clone(), value);
     }
 
-    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let route = route_template(response.request());
     let status = response.status().as_u16();
     end_request(&span, method.as_str(), &route, status);
     if let Some(in_flight) = in_flight {
         in_flight.finish(method.as_str(), &route, status);
     }
     Ok(response)
+}
+
+fn route_template(request: &HttpRequest) -> String {
+    let found = request.extensions().get().map(|RouteTemplate(template)| (*template).to_owned());
+    found.or_else(|| request.match_pattern()).unwrap_or_else(|| "unmatched".to_owned())
 }
 
 /// Gives an error the body of a problem, with the request's id in it; answers of other kinds stay as they are.
@@ -105,7 +119,8 @@ fn log<B>(response: &ServiceResponse<B>) {
     let status = response.status();
     let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
     let code = problem.map(|problem| problem.code().as_str());
-    if status.is_server_error() {
+    let ours = !response.request().extensions().contains::<UsersOutcome>();
+    if status.is_server_error() && ours {
         let cause = problem.and_then(Problem::cause).map(ToString::to_string);
         let cause = cause.or_else(|| response.response().error().map(ToString::to_string));
         tracing::error!(

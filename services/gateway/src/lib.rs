@@ -1,1 +1,13 @@
+#![doc = include_str!("../README.md")]
 
+mod access;
+mod app;
+mod auth_link;
+mod config;
+mod domain;
+mod handlers;
+mod routes;
+mod upstream;
+
+pub use app::Gateway;
+pub use config::Config;

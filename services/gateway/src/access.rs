@@ -1,0 +1,99 @@
+//! Who may pass: verifies what the caller shows, and signs who it is for the service behind.
+
+use std::sync::Arc;
+
+use slipway_jwt::{AccessVerifier, IdentitySigner, KeyError, ServiceName, TokenError, UserIdentity};
+use slipway_kernel::UserId;
+
+use crate::auth_link::{AuthLink, Stale};
+
+/// The guard of the routes that are for people who signed in.
+pub(crate) struct Guard {
+    pub(crate) verifier: Arc<AccessVerifier>,
+    pub(crate) signer: Arc<IdentitySigner>,
+    pub(crate) link: Arc<AuthLink>,
+}
+
+/// A caller who may pass.
+pub(crate) struct Admitted {
+    pub(crate) user_id: UserId,
+    /// The signed identity, for one service.
+    pub(crate) identity: Arc<str>,
+}
+
+/// Says why a caller may not pass.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// No bearer token is shown.
+    #[error("sign in first: the request carries no bearer token")]
+    NoToken,
+    /// Several credentials are shown.
+    #[error("the request carries more than one authorization header")]
+    Several,
+    /// The token is not good.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The gateway cannot tell at the moment.
+    #[error(transparent)]
+    Stale(#[from] Stale),
+    /// The gateway failed.
+    #[error(transparent)]
+    Signing(#[from] KeyError),
+}
+
+impl Guard {
+    /// Admits a caller by its `authorization` headers, and signs who it is for `audience`.
+    pub(crate) async fn admit<'a>(
+        &self,
+        authorization: impl Iterator<Item = &'a [u8]>,
+        audience: &ServiceName,
+    ) -> Result<Admitted, Refusal> {
+        let token = bearer(authorization)?;
+        self.link.check()?;
+        let claims = match self.verifier.verify(token) {
+            Err(TokenError::UnknownKey) => {
+                self.link.renew_keys().await;
+                self.verifier.verify(token)
+            }
+            verified => verified,
+        }?;
+        let user = UserIdentity {
+            user_id: claims.sub,
+            session_id: claims.sid,
+            user_type: claims.user_type,
+            apps: Arc::clone(&claims.apps),
+        };
+        Ok(Admitted { user_id: user.user_id, identity: self.signer.for_user(&user, audience)? })
+    }
+}
+
+/// Reads a bearer token (RFC 6750, section 2.1).
+fn bearer<'a>(mut authorization: impl Iterator<Item = &'a [u8]>) -> Result<&'a str, Refusal> {
+    let value = authorization.next().ok_or(Refusal::NoToken)?;
+    if authorization.next().is_some() {
+        return Err(Refusal::Several);
+    }
+    let (scheme, token) =
+        str::from_utf8(value).ok().and_then(|value| value.split_once(' ')).ok_or(Refusal::NoToken)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(token.trim_start_matches(' '))
+    } else {
+        Err(Refusal::NoToken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bearer_token_is_read_and_nothing_else() {
+        let read = |values: &[&'static str]| bearer(values.iter().map(|value| value.as_bytes()));
+        assert!(matches!(read(&["Bearer a.b.c"]), Ok("a.b.c")));
+        assert!(matches!(read(&["bearer  a.b.c"]), Ok("a.b.c")));
+        for values in [&[][..], &[""], &["Bearer"], &["Basic YTpi"], &["Bearera.b.c"]] {
+            assert!(matches!(read(values), Err(Refusal::NoToken)), "{values:?}");
+        }
+        assert!(matches!(read(&["Bearer a.b.c", "Bearer a.b.c"]), Err(Refusal::Several)));
+    }
+}

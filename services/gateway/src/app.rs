@@ -1,0 +1,79 @@
+use std::sync::Arc;
+
+use actix_web::web::Data;
+use slipway_config::Reader;
+use slipway_jwt::{AccessVerifier, IdentitySigner, RevokedSessions, ServiceName};
+use slipway_web::{Application, BoxError, Context, Readiness, Service};
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+
+use crate::access::Guard;
+use crate::auth_link::{AuthLink, AuthLinkParts};
+use crate::config::Config;
+use crate::handlers::{Behind, Health};
+use crate::routes;
+use crate::upstream::Client;
+
+/// The only public service: it verifies who calls, and passes requests on.
+pub struct Gateway;
+
+impl Service for Gateway {
+    const NAME: &'static str = "gateway";
+    const ABOUT: &'static str = "the one public entrance: verifies who calls and passes requests on";
+    type Config = Config;
+
+    fn read(reader: &mut Reader<'_>) -> Config {
+        Config::read(reader)
+    }
+
+    /// It has no database.
+    fn migrate(_: &Config) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    /// Listens at once, and is ready once it has heard from auth: the services start in any order.
+    async fn build(config: Config, context: Context) -> Result<Application, BoxError> {
+        let Context { clock, metrics, stop } = context;
+        let name: ServiceName = Self::NAME.parse()?;
+        let (auth, functions): (ServiceName, ServiceName) = ("auth".parse()?, "functions".parse()?);
+        let signer = Arc::new(IdentitySigner::load_or_create(&config.keys_dir, name, Arc::clone(&clock))?);
+        let revoked = Arc::new(RevokedSessions::default());
+        let verifier = AccessVerifier::new(Arc::clone(&revoked), Arc::clone(&clock), config.token_cache);
+        let verifier = Arc::new(verifier);
+        let link = Arc::new(AuthLink::new(AuthLinkParts {
+            auth: config.auth.serving.clone(),
+            audience: auth.clone(),
+            signer: Arc::clone(&signer),
+            verifier: Arc::clone(&verifier),
+            revoked,
+            clock,
+            max_age: config.revocations_max_age,
+        }));
+        tokio::spawn(Arc::clone(&link).listen(stop));
+
+        let readiness = Readiness::default().with("revocations", {
+            let link = Arc::clone(&link);
+            move || std::future::ready(link.check().map_err(|stale| stale.to_string()))
+        });
+        let guard = Data::new(Guard { verifier, signer, link });
+        let behind = Data::new(Behind {
+            auth: (auth, config.auth.serving),
+            functions: (functions, config.functions.serving),
+        });
+        let health = Data::new(Health::new(config.auth.operations, config.functions.operations));
+        Ok(Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
+            app.app_data(guard.clone()).app_data(behind.clone()).app_data(health.clone());
+            app.app_data(Data::new(Client::new()));
+            routes::configure(app);
+        })?)
+    }
+
+    fn openapi() -> OpenApi {
+        Documentation::openapi()
+    }
+}
+
+/// The gateway adds nothing to the document that it serves.
+#[derive(utoipa::OpenApi)]
+#[openapi()]
+struct Documentation;

@@ -1,0 +1,159 @@
+//! What the gateway keeps hearing from auth: the keys of access tokens, and the sessions that ended.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::uri::Authority;
+use http::{Request, StatusCode};
+use slipway_jwt::{AccessVerifier, IdentitySigner, Jwks, KeyError, RevokedSessions, ServiceName};
+use slipway_kernel::SharedClock;
+use slipway_models::auth::RevocationFeed;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::upstream::{self, Client, UpstreamError};
+
+/// A logout must reach the gateway within a second.
+const POLL_EVERY: Duration = Duration::from_millis(500);
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How soon a key that was withdrawn stops working.
+const KEYS_MAX_AGE: Duration = Duration::from_mins(1);
+/// How often tokens of unknown keys make the key set be fetched.
+const KEYS_MIN_AGE: Duration = Duration::from_secs(1);
+/// Some 300,000 sessions that ended within the hour.
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// The link to auth. Until it has heard once, and when it has not heard for long, no token can be trusted.
+pub(crate) struct AuthLink {
+    client: Client,
+    auth: Authority,
+    audience: ServiceName,
+    signer: Arc<IdentitySigner>,
+    verifier: Arc<AccessVerifier>,
+    revoked: Arc<RevokedSessions>,
+    clock: SharedClock,
+    max_age: Duration,
+    heard_at: Mutex<Option<Instant>>,
+    keys_fetched_at: tokio::sync::Mutex<Option<Instant>>,
+}
+
+/// What the link is made of.
+pub(crate) struct AuthLinkParts {
+    pub(crate) auth: Authority,
+    pub(crate) audience: ServiceName,
+    pub(crate) signer: Arc<IdentitySigner>,
+    pub(crate) verifier: Arc<AccessVerifier>,
+    pub(crate) revoked: Arc<RevokedSessions>,
+    pub(crate) clock: SharedClock,
+    pub(crate) max_age: Duration,
+}
+
+/// Says that the gateway does not know which sessions have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("auth has not said of late which sessions have ended")]
+pub(crate) struct Stale;
+
+/// Says why auth was not heard.
+#[derive(Debug, thiserror::Error)]
+enum NotHeard {
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    #[error("auth answered {0}")]
+    Status(StatusCode),
+    #[error("auth's answer cannot be read: {0}")]
+    Answer(#[from] serde_json::Error),
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    #[error(transparent)]
+    Request(#[from] http::Error),
+}
+
+impl AuthLink {
+    pub(crate) fn new(parts: AuthLinkParts) -> Self {
+        let AuthLinkParts { auth, audience, signer, verifier, revoked, clock, max_age } = parts;
+        Self {
+            client: Client::new(),
+            auth,
+            audience,
+            signer,
+            verifier,
+            revoked,
+            clock,
+            max_age,
+            heard_at: Mutex::default(),
+            keys_fetched_at: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Refuses when the news of ended sessions is too old to go by.
+    pub(crate) fn check(&self) -> Result<(), Stale> {
+        let heard_at = *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard_at.is_some_and(|at| at.elapsed() <= self.max_age) { Ok(()) } else { Err(Stale) }
+    }
+
+    /// Fetches the key set, because a token names a key that it does not hold. Whoever comes while that is being
+    /// done, or just after it, takes what it brought.
+    pub(crate) async fn renew_keys(&self) {
+        if let Err(fault) = self.fetch_keys(KEYS_MIN_AGE).await {
+            tracing::warn!(error = %fault, "the keys of access tokens were not fetched");
+        }
+    }
+
+    /// Listens until told to stop.
+    pub(crate) async fn listen(self: Arc<Self>, stop: CancellationToken) {
+        let mut due = interval(POLL_EVERY);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut cursor = None;
+        let mut silent = false;
+        while stop.run_until_cancelled(due.tick()).await.is_some() {
+            let heard = tokio::select! {
+                heard = self.hear(&mut cursor) => heard,
+                () = stop.cancelled() => return,
+            };
+            match &heard {
+                Ok(()) if silent => tracing::info!("auth is heard again"),
+                Err(fault) if !silent => tracing::warn!(error = %fault, "auth is not heard"),
+                _ => {}
+            }
+            silent = heard.is_err();
+        }
+    }
+
+    async fn hear(&self, cursor: &mut Option<String>) -> Result<(), NotHeard> {
+        self.fetch_keys(KEYS_MAX_AGE).await?;
+        let asked_at = Instant::now();
+        let query = cursor.as_ref().map(|cursor| format!("?since={cursor}")).unwrap_or_default();
+        let feed: RevocationFeed =
+            serde_json::from_slice(&self.get(&format!("/internal/revocations{query}")).await?)?;
+        self.revoked.revoke(feed.revoked, self.clock.now());
+        *cursor = Some(feed.cursor);
+        *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked_at);
+        Ok(())
+    }
+
+    async fn fetch_keys(&self, max_age: Duration) -> Result<(), NotHeard> {
+        let mut fetched_at = self.keys_fetched_at.lock().await;
+        if fetched_at.is_some_and(|at| at.elapsed() < max_age) {
+            return Ok(());
+        }
+        let jwks: Jwks = serde_json::from_slice(&self.get("/api/v1/auth/jwks.json").await?)?;
+        self.verifier.replace_keys(&jwks)?;
+        *fetched_at = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn get(&self, path: &str) -> Result<Bytes, NotHeard> {
+        let identity = self.signer.for_service(&self.audience)?;
+        let request = Request::get(format!("http://{}{path}", self.auth))
+            .header(AUTHORIZATION, format!("Bearer {identity}"))
+            .body(upstream::empty())?;
+        let answer = self.client.fetch(request, ANSWER_WITHIN, MAX_ANSWER_BYTES).await?;
+        if answer.status() == StatusCode::OK {
+            Ok(answer.into_body())
+        } else {
+            Err(NotHeard::Status(answer.status()))
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The gateway's settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::uri::Authority;
+use slipway_config::Reader;
+use slipway_web::ServerConfig;
+
+/// The gateway's settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it listens.
+    pub server: ServerConfig,
+    /// The directory of the platform's keys.
+    pub keys_dir: PathBuf,
+    /// Where auth is.
+    pub auth: Peer,
+    /// Where the function-runner is.
+    pub functions: Peer,
+    /// How many access tokens are remembered as verified.
+    pub token_cache: usize,
+    /// How old the news of ended sessions may grow before every token is refused.
+    pub revocations_max_age: Duration,
+}
+
+/// Where one service is: its private addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it serves.
+    pub serving: Authority,
+    /// Where it says how it is.
+    pub operations: Authority,
+}
+
+impl Config {
+    /// Reads `GATEWAY_*`, `KEYS_DIR`, and where the services are: `AUTH_URL` and `FUNCTIONS_URL` (by default the
+    /// ports of this machine), `AUTH_OPERATIONS_URL` and `FUNCTIONS_OPERATIONS_URL` likewise,
+    /// `GATEWAY_TOKEN_CACHE` (10,000) and `GATEWAY_REVOCATIONS_MAX_AGE_SECONDS` (2 to 300, 10).
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            server: ServerConfig::read(reader, "GATEWAY", 8080, 9080),
+            keys_dir: reader.required("KEYS_DIR").into(),
+            auth: Peer::read(reader, "AUTH", 8101, 9101),
+            functions: Peer::read(reader, "FUNCTIONS", 8103, 9103),
+            token_cache: reader.within("GATEWAY_TOKEN_CACHE", 10_000, 100..=1_000_000),
+            revocations_max_age: Duration::from_secs(reader.within(
+                "GATEWAY_REVOCATIONS_MAX_AGE_SECONDS",
+                10,
+                2..=300,
+            )),
+        }
+    }
+}
+
+impl Peer {
+    fn read(reader: &mut Reader<'_>, prefix: &str, port: u16, operations_port: u16) -> Self {
+        Self {
+            serving: address(reader, &format!("{prefix}_URL"), &format!("{prefix}_PORT"), port),
+            operations: address(
+                reader,
+                &format!("{prefix}_OPERATIONS_URL"),
+                &format!("{prefix}_OPERATIONS_PORT"),
+                operations_port,
+            ),
+        }
+    }
+}
+
+fn address(reader: &mut Reader<'_>, url: &str, port: &str, default_port: u16) -> Authority {
+    let port = reader.or(port, default_port);
+    let given = reader.or(url, format!("http://127.0.0.1:{port}"));
+    let authority = given.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    match authority.and_then(|authority| authority.parse::<Authority>().ok()) {
+        Some(authority) if !authority.as_str().contains('@') => authority,
+        _ => {
+            reader.refuse(url, "must be of the form http://host:port");
+            Authority::from_static("invalid")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_config::Settings;
+
+    use super::*;
+
+    fn read(url: &'static str) -> Result<Config, String> {
+        let settings =
+            Settings::from_pairs([("KEYS_DIR", "/keys"), ("AUTH_URL", url), ("FUNCTIONS_PORT", "18103")]);
+        let mut reader = Reader::new(&settings);
+        let config = Config::read(&mut reader);
+        reader.finish().map(|()| config).map_err(|faults| faults.to_string())
+    }
+
+    #[test]
+    fn a_service_is_where_its_url_or_else_its_port_says() {
+        let config = read("http://auth.internal:81/").unwrap();
+        assert_eq!(config.auth.serving, "auth.internal:81");
+        assert_eq!(config.auth.operations, "127.0.0.1:9101");
+        assert_eq!(config.functions.serving, "127.0.0.1:18103");
+    }
+
+    #[test]
+    fn an_address_of_another_form_is_refused_by_name() {
+        for url in
+            ["auth:81", "https://auth:81", "http://", "http://a:b@auth", "http://auth/api", "http://auth?x"]
+        {
+            assert_eq!(read(url).unwrap_err(), "AUTH_URL must be of the form http://host:port", "{url}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! One form for each path, before any rule looks at it.
+
+use std::borrow::Cow;
+
+/// Says why a path is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PathFault {
+    /// It does not begin with `/`.
+    #[error("the path must begin with /")]
+    NotAbsolute,
+    /// A segment is empty, `.` or `..`.
+    #[error("the path holds an empty segment, . or ..")]
+    Segment,
+    /// A `%` is not followed by two hexadecimal digits.
+    #[error("the path holds a % that is not followed by two hexadecimal digits")]
+    Encoding,
+    /// An encoded byte stands for what would change the path's meaning once it is decoded: a dot, a slash, a
+    /// backslash, a percent sign or a control character.
+    #[error("the path holds an encoded dot, slash, backslash, percent sign or control character")]
+    Hidden,
+    /// A byte may not stand in a path (RFC 3986, section 3.3).
+    #[error("the path holds a character that must be percent-encoded")]
+    Character,
+}
+
+/// Resources of the current version, which `/api/<resource>` stands for.
+const RESOURCES: [&str; 10] = [
+    "admin",
+    "auth",
+    "deployments",
+    "documents",
+    "executions",
+    "functions",
+    "groups",
+    "profile",
+    "tasks",
+    "users",
+];
+
+/// Brings a path to its one form: refuses what could be read in two ways, decodes what need not be encoded
+/// (RFC 3986, section 6.2.2), and resolves the aliases of `/api`.
+pub(crate) fn canonicalise(path: &str) -> Result<Cow<'_, str>, PathFault> {
+    if !path.starts_with('/') {
+        return Err(PathFault::NotAbsolute);
+    }
+    let path = normalise(path)?;
+    // What follows the last slash may be empty.
+    let hidden = |segment: &str| segment == "." || segment == "..";
+    if path.contains("//") || path.split('/').any(hidden) {
+        return Err(PathFault::Segment);
+    }
+    Ok(resolve(path))
+}
+
+fn normalise(path: &str) -> Result<Cow<'_, str>, PathFault> {
+    let bytes = path.as_bytes();
+    if !bytes.contains(&b'%') {
+        return if bytes.iter().all(|byte| is_plain(*byte)) {
+            Ok(path.into())
+        } else {
+            Err(PathFault::Character)
+        };
+    }
+    let mut normal = String::with_capacity(path.len());
+    let mut rest = bytes;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte == b'%' {
+            let [high, low, after @ ..] = after else { return Err(PathFault::Encoding) };
+            push_decoded(&mut normal, hex(*high)? << 4 | hex(*low)?)?;
+            rest = after;
+        } else if is_plain(*byte) {
+            normal.push(char::from(*byte));
+        } else {
+            return Err(PathFault::Character);
+        }
+    }
+    Ok(normal.into())
+}
+
+fn push_decoded(normal: &mut String, byte: u8) -> Result<(), PathFault> {
+    match byte {
+        b'.' | b'/' | b'\\' | b'%' | 0..=0x1f | 0x7f => return Err(PathFault::Hidden),
+        _ if is_unreserved(byte) => normal.push(char::from(byte)),
+        _ => {
+            const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
+            let digit = |four_bits: u8| char::from(DIGITS[usize::from(four_bits & 0xf)]);
+            normal.extend(['%', digit(byte >> 4), digit(byte)]);
+        }
+    }
+    Ok(())
+}
+
+fn hex(digit: u8) -> Result<u8, PathFault> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        b'A'..=b'F' => Ok(digit - b'A' + 10),
+        _ => Err(PathFault::Encoding),
+    }
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// What may stand in a path as it is, besides `%`.
+fn is_plain(byte: u8) -> bool {
+    is_unreserved(byte) || b"!$&'()*+,;=:@/".contains(&byte)
+}
+
+fn resolve(path: Cow<'_, str>) -> Cow<'_, str> {
+    let resolved = match &*path {
+        "/api/login" => "/api/v1/auth/login".to_owned(),
+        "/.well-known/jwks.json" => "/api/v1/auth/jwks.json".to_owned(),
+        other => {
+            let Some(resource) = other.strip_prefix("/api/") else { return path };
+            let name = resource.split('/').next().unwrap_or_default();
+            if !RESOURCES.contains(&name) {
+                return path;
+            }
+            format!("/api/v1/{resource}")
+        }
+    };
+    resolved.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_lead_to_the_current_version() {
+        for (alias, path) in [
+            ("/api/login", "/api/v1/auth/login"),
+            ("/api/auth/login", "/api/v1/auth/login"),
+            ("/api/functions", "/api/v1/functions"),
+            ("/api/functions/", "/api/v1/functions/"),
+            ("/api/%66unctions/%7ea", "/api/v1/functions/~a"),
+            ("/.well-known/jwks.json", "/api/v1/auth/jwks.json"),
+        ] {
+            assert_eq!(canonicalise(alias).as_deref(), Ok(path));
+        }
+    }
+
+    #[test]
+    fn what_is_canonical_stays_as_it_is() {
+        for path in [
+            "/",
+            "/api/v1/functions",
+            "/api/docs",
+            "/api/openapi.json",
+            "/api/v1/openapi.json",
+            "/api/v2/functions",
+            "/api/functionsx",
+            "/api/v1/functions/a:b/secrets/K%20%C3%A9",
+            "/api/v1/..x/.y/z..",
+        ] {
+            assert_eq!(canonicalise(path).as_deref(), Ok(path));
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for (path, fault) in [
+            ("", PathFault::NotAbsolute),
+            ("*", PathFault::NotAbsolute),
+            ("api", PathFault::NotAbsolute),
+            ("//api/v1", PathFault::Segment),
+            ("/api//v1", PathFault::Segment),
+            ("/api/v1//", PathFault::Segment),
+            ("/api/./v1", PathFault::Segment),
+            ("/api/v1/../../x", PathFault::Segment),
+            ("/..", PathFault::Segment),
+            ("/api/v1/%2e%2e/x", PathFault::Hidden),
+            ("/api/v1/.%2E/x", PathFault::Hidden),
+            ("/api%2fv1", PathFault::Hidden),
+            ("/api%5Cv1", PathFault::Hidden),
+            ("/api/%252e", PathFault::Hidden),
+            ("/api/%00", PathFault::Hidden),
+            ("/api/%0d%0a", PathFault::Hidden),
+            ("/api/%7F", PathFault::Hidden),
+            ("/api/%", PathFault::Encoding),
+            ("/api/%2", PathFault::Encoding),
+            ("/api/%zz", PathFault::Encoding),
+            ("/api/%+f", PathFault::Encoding),
+            ("/api\\v1", PathFault::Character),
+            ("/api/a b", PathFault::Character),
+            ("/api/é", PathFault::Character),
+            ("/api/a\"b", PathFault::Character),
+            ("/api/a?b", PathFault::Character),
+        ] {
+            assert_eq!(canonicalise(path), Err(fault), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_canonical_is_so_twice() {
+        for path in ["/api/login", "/api/%66unctions/%C3%a9%3a", "/api/users/me"] {
+            let once = canonicalise(path).unwrap().into_owned();
+            assert_eq!(canonicalise(&once).as_deref(), Ok(once.as_str()));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+use std::time::{Duration, Instant};
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use futures_util::future::join;
+use http::uri::Authority;
+use http::{Request, StatusCode};
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use crate::upstream::{self, Client};
+
+const MAX_AGE: Duration = Duration::from_secs(1);
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// How the services are, as of a second ago at the most: however often it is asked, they are asked once a second.
+pub(crate) struct Health {
+    client: Client,
+    auth: Authority,
+    functions: Authority,
+    last: Mutex<Option<(Instant, HealthBody)>>,
+}
+
+/// What anybody may know.
+#[derive(Clone, Copy, Serialize)]
+struct HealthBody {
+    status: State,
+    services: Services,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Services {
+    auth: State,
+    functions: State,
+    gateway: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ready,
+    Unavailable,
+}
+
+impl Health {
+    /// Asks the operations listeners of auth and of the function-runner.
+    pub(crate) fn new(auth: Authority, functions: Authority) -> Self {
+        Self { client: Client::new(), auth, functions, last: Mutex::default() }
+    }
+
+    async fn ask(&self, gateway: State) -> HealthBody {
+        let mut last = self.last.lock().await;
+        if let Some((at, body)) = *last
+            && at.elapsed() < MAX_AGE
+        {
+            return body;
+        }
+        let (auth, functions) = join(self.ready(&self.auth), self.ready(&self.functions)).await;
+        let services = Services { auth, functions, gateway };
+        let all = [auth, functions, gateway].iter().all(|state| *state == State::Ready);
+        let body = HealthBody { status: if all { State::Ready } else { State::Unavailable }, services };
+        *last = Some((Instant::now(), body));
+        body
+    }
+
+    async fn ready(&self, operations: &Authority) -> State {
+        let Ok(request) = Request::get(format!("http://{operations}/health/ready")).body(upstream::empty())
+        else {
+            return State::Unavailable;
+        };
+        match self.client.fetch(request, ANSWER_WITHIN, MAX_ANSWER_BYTES).await {
+            Ok(answer) if answer.status() == StatusCode::OK => State::Ready,
+            _ => State::Unavailable,
+        }
+    }
+}
+
+/// Sums up how the platform is, and shows no internals.
+pub(crate) async fn health(health: Data<Health>, guard: Data<crate::access::Guard>) -> HttpResponse {
+    let gateway = if guard.link.check().is_ok() { State::Ready } else { State::Unavailable };
+    let body = health.ask(gateway).await;
+    match body.status {
+        State::Ready => HttpResponse::Ok().json(body),
+        State::Unavailable => HttpResponse::ServiceUnavailable().json(body),
+    }
+}

@@ -1,0 +1,10 @@
+//! The gateway's endpoints, one a file.
+
+mod body;
+mod docs;
+mod health;
+mod proxy;
+
+pub(crate) use docs::{docs, docs_file, openapi};
+pub(crate) use health::{Health, health};
+pub(crate) use proxy::{Behind, proxy};

@@ -1,0 +1,197 @@
+//! Everything that a service behind answers.
+
+use actix_web::body::{BodyStream, SizedStream};
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Authority;
+use http::{Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use slipway_jwt::ServiceName;
+use slipway_kernel::ErrorCode;
+use slipway_telemetry::outgoing_headers;
+use slipway_web::{Problem, RouteTemplate, UsersOutcome};
+
+use super::body;
+use crate::access::{Admitted, Guard, Refusal};
+use crate::domain::headers::{Listed, passes_inward, passes_outward};
+use crate::domain::path::canonicalise;
+use crate::routes::{self, Access, Route, Upstream};
+use crate::upstream::{Client, UpstreamError, answer_stream};
+
+/// Marks an answer as what a user's function came to, be it a failure.
+const FUNCTION_OUTCOME: &str = "x-slipway-function-outcome";
+
+/// The services behind the gateway.
+pub(crate) struct Behind {
+    pub(crate) auth: (ServiceName, Authority),
+    pub(crate) functions: (ServiceName, Authority),
+}
+
+impl Behind {
+    fn find(&self, upstream: Upstream) -> &(ServiceName, Authority) {
+        match upstream {
+            Upstream::Auth => &self.auth,
+            Upstream::Functions => &self.functions,
+        }
+    }
+}
+
+/// Passes a request on to the service that its path belongs to, with the caller's signed identity in the place of
+/// all that the caller itself said of it.
+pub(crate) async fn proxy(
+    request: HttpRequest,
+    payload: Payload,
+    guard: Data<Guard>,
+    behind: Data<Behind>,
+    client: Data<Client>,
+) -> Result<HttpResponse, Problem> {
+    let path =
+        canonicalise(request.uri().path()).map_err(|fault| Problem::invalid_request(fault.to_string()))?;
+    let route = routes::find(&path).ok_or_else(|| Problem::not_found("there is nothing at this path"))?;
+    request.extensions_mut().insert(RouteTemplate(route.prefix));
+    let (service, authority) = behind.find(route.upstream);
+    let caller = match route.access {
+        Access::Public => None,
+        Access::SignedIn => {
+            let shown = request.headers().get_all(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
+            Some(guard.admit(shown, service).await.map_err(refuse)?)
+        }
+    };
+    let (body, length) = body::take(&request, payload, route).await?;
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut outgoing = Request::new(body);
+    *outgoing.method_mut() = method(request.method())?;
+    *outgoing.uri_mut() = format!("http://{authority}{path}{query}")
+        .parse()
+        .map_err(|_| Problem::invalid_request("the query holds a character that must be percent-encoded"))?;
+    *outgoing.headers_mut() = inward(&request, caller.as_ref(), length)?;
+    let answer =
+        client.send(outgoing, route.timeout).await.map_err(|fault| unanswered(&fault, service, route))?;
+    if answer.headers().contains_key(FUNCTION_OUTCOME) {
+        request.extensions_mut().insert(UsersOutcome);
+    }
+    Ok(outward(answer, request.method(), route))
+}
+
+fn method(method: &Method) -> Result<http::Method, Problem> {
+    match *method {
+        Method::CONNECT | Method::TRACE => Err(Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            ErrorCode::METHOD_NOT_ALLOWED,
+            "the platform takes neither CONNECT nor TRACE",
+        )),
+        _ => http::Method::from_bytes(method.as_str().as_bytes())
+            .map_err(|_| Problem::invalid_request("the method cannot be read")),
+    }
+}
+
+/// Makes the headers that the service sees.
+fn inward(
+    request: &HttpRequest,
+    caller: Option<&Admitted>,
+    length: Option<u64>,
+) -> Result<HeaderMap, Problem> {
+    let given = request.headers();
+    let listed = Listed::in_connection(given.get_all(header::CONNECTION).map(header::HeaderValue::as_bytes));
+    let mut headers = HeaderMap::with_capacity(given.len() + 6);
+    for (name, value) in given {
+        if passes_inward(name.as_str(), &listed) {
+            copy(&mut headers, name.as_str(), value.as_bytes());
+        }
+    }
+    for (name, value) in outgoing_headers() {
+        headers.insert(HeaderName::from_static(name), text(&value)?);
+    }
+    if let Some(peer) = request.peer_addr() {
+        headers.insert(HeaderName::from_static("x-forwarded-for"), text(&peer.ip().to_string())?);
+    }
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    if let Some(caller) = caller {
+        headers.insert(AUTHORIZATION, text(&format!("Bearer {}", caller.identity))?);
+        headers.insert(HeaderName::from_static("x-user-id"), text(&caller.user_id.to_string())?);
+    }
+    Ok(headers)
+}
+
+/// Makes the answer that the client sees.
+fn outward(answer: Response<Incoming>, method: &Method, route: &Route) -> HttpResponse {
+    let (head, body) = answer.into_parts();
+    let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut response = HttpResponseBuilder::new(status);
+    let listed = Listed::in_connection(
+        head.headers.get_all(http::header::CONNECTION).iter().map(HeaderValue::as_bytes),
+    );
+    for (name, value) in &head.headers {
+        if passes_outward(name.as_str(), &listed) {
+            response.append_header((name.as_str(), value.as_bytes()));
+        }
+    }
+    // An answer to HEAD states the length of a body that it does not have.
+    let stated = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length = if *method == Method::HEAD { stated } else { body.size_hint().exact() };
+    let stream = answer_stream(body, route.timeout);
+    match length {
+        Some(length) => response.body(SizedStream::new(length, stream)),
+        None => response.body(BodyStream::new(stream)),
+    }
+}
+
+/// Copies a header between two versions of one library: what the one has read, the other reads too.
+fn copy(headers: &mut HeaderMap, name: &str, value: &[u8]) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+        headers.append(name, value);
+    }
+}
+
+fn text(value: &str) -> Result<HeaderValue, Problem> {
+    HeaderValue::from_str(value).map_err(Problem::internal)
+}
+
+/// RFC 6750, section 3.
+fn refuse(refusal: Refusal) -> Problem {
+    let challenge = |value: String| {
+        let value = header::HeaderValue::from_str(&value);
+        (header::WWW_AUTHENTICATE, value.unwrap_or(header::HeaderValue::from_static("Bearer")))
+    };
+    match refusal {
+        Refusal::NoToken => {
+            let (name, value) = challenge(r#"Bearer realm="slipway""#.to_owned());
+            Problem::unauthenticated(refusal.to_string()).header(name, value)
+        }
+        Refusal::Token(fault) => {
+            let (name, value) = challenge(format!(
+                r#"Bearer realm="slipway", error="invalid_token", error_description="{fault}""#
+            ));
+            Problem::unauthenticated(fault.to_string()).coded(fault.code()).header(name, value)
+        }
+        Refusal::Several => Problem::invalid_request(refusal.to_string()),
+        Refusal::Stale(fault) => Problem::unavailable(fault),
+        Refusal::Signing(fault) => Problem::internal(fault),
+    }
+}
+
+fn unanswered(fault: &UpstreamError, service: &ServiceName, route: &Route) -> Problem {
+    let failed = |status, code, detail: &str| Problem::new(status, ErrorCode::new(code), detail.to_owned());
+    let cause = format!("{service}: {fault}");
+    match fault {
+        UpstreamError::Body(fault) => body::problem(*fault, route),
+        UpstreamError::Unreachable(_) => Problem::unavailable(cause),
+        UpstreamError::TimedOut(_) => failed(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            "the service behind did not answer in time; whether the request took effect is not known",
+        )
+        .caused_by(cause),
+        UpstreamError::Broken(_) | UpstreamError::Answer(_) => failed(
+            StatusCode::BAD_GATEWAY,
+            "upstream_failed",
+            "the service behind ended the connection before it answered; whether the request took effect is not known",
+        )
+        .caused_by(cause),
+    }
+}

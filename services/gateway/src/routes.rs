@@ -1,0 +1,114 @@
+//! The one table of what the gateway serves, and how.
+
+use std::time::Duration;
+
+use actix_web::web::{ServiceConfig, get, to};
+use slipway_web::resource;
+
+use crate::handlers;
+
+/// Where requests go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    /// Accounts, sign-in, tokens.
+    Auth,
+    /// The function-runner.
+    Functions,
+}
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Anybody; a token is not looked at.
+    Public,
+    /// Whoever shows a valid access token.
+    SignedIn,
+}
+
+/// What goes where, and within which bounds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// A canonical path; what lies below it belongs to the route too.
+    pub(crate) prefix: &'static str,
+    pub(crate) upstream: Upstream,
+    pub(crate) access: Access,
+    /// The most bytes of a request's body.
+    pub(crate) body_limit: u64,
+    /// From the start of the request to the head of the answer, and between two pieces of a body.
+    pub(crate) timeout: Duration,
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const QUICK: Duration = Duration::from_secs(30);
+/// The longest a function may run (900 s), and a build that is waited for, with room for the way.
+const LONG: Duration = Duration::from_secs(930);
+
+/// The longest prefix that matches decides.
+const ROUTES: [Route; 13] = [
+    auth("/api/v1/auth", Access::SignedIn),
+    auth("/api/v1/auth/register", Access::Public),
+    auth("/api/v1/auth/login", Access::Public),
+    auth("/api/v1/auth/refresh", Access::Public),
+    auth("/api/v1/auth/jwks.json", Access::Public),
+    auth("/api/v1/users", Access::SignedIn),
+    auth("/api/v1/profile", Access::SignedIn),
+    auth("/api/v1/admin", Access::SignedIn),
+    auth("/api/v1/groups", Access::SignedIn),
+    functions("/api/v1/functions", 8 * MIB),
+    functions("/api/v1/functions/deploy", 64 * MIB),
+    functions("/api/v1/executions", 64 * KIB),
+    functions("/api/v1/deployments", 64 * KIB),
+];
+
+const fn auth(prefix: &'static str, access: Access) -> Route {
+    Route { prefix, upstream: Upstream::Auth, access, body_limit: 64 * KIB, timeout: QUICK }
+}
+
+const fn functions(prefix: &'static str, body_limit: u64) -> Route {
+    Route { prefix, upstream: Upstream::Functions, access: Access::SignedIn, body_limit, timeout: LONG }
+}
+
+/// Finds the route of a canonical path.
+pub(crate) fn find(path: &str) -> Option<&'static Route> {
+    let covers = |route: &&Route| {
+        path.strip_prefix(route.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    ROUTES.iter().filter(covers).max_by_key(|route| route.prefix.len())
+}
+
+/// What the gateway answers itself; everything else is proxied by the table.
+pub(crate) fn configure(app: &mut ServiceConfig) {
+    app.service(resource("/health").route(get().to(handlers::health)))
+        .service(resource("/api/openapi.json").route(get().to(handlers::openapi)))
+        .service(resource("/api/v1/openapi.json").route(get().to(handlers::openapi)))
+        .service(resource("/api/docs").route(get().to(handlers::docs)))
+        .service(resource("/api/docs/{file}").route(get().to(handlers::docs_file)))
+        .default_service(to(handlers::proxy));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::path::canonicalise;
+
+    #[test]
+    fn the_longest_prefix_decides_and_ends_at_a_segment() {
+        assert_eq!(find("/api/v1/auth/login").map(|route| route.access), Some(Access::Public));
+        assert_eq!(find("/api/v1/auth/sessions").map(|route| route.access), Some(Access::SignedIn));
+        assert_eq!(find("/api/v1/auth/loginx").map(|route| route.access), Some(Access::SignedIn));
+        assert_eq!(find("/api/v1/functions/deploy").map(|route| route.body_limit), Some(64 * MIB));
+        assert_eq!(find("/api/v1/functions/deployx").map(|route| route.body_limit), Some(8 * MIB));
+        for path in ["/", "/api", "/api/v1", "/api/v1/functionsx", "/internal/revocations", "/api/v2/auth"] {
+            assert_eq!(find(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_route_is_canonical_and_unlike_the_others() {
+        for (index, route) in ROUTES.iter().enumerate() {
+            assert_eq!(canonicalise(route.prefix).as_deref(), Ok(route.prefix));
+            assert!(ROUTES[..index].iter().all(|other| other.prefix != route.prefix), "{}", route.prefix);
+        }
+    }
+}

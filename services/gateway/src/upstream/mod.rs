@@ -1,0 +1,7 @@
+//! The way to the services behind the gateway: HTTP/1.1 over kept connections, streaming both ways.
+
+mod body;
+mod client;
+
+pub(crate) use body::{BodyFault, RequestBody, answer_stream, empty, streamed, whole};
+pub(crate) use client::{Client, UpstreamError};
