@@ -91,6 +91,7 @@ async fn run(socket: &PathBuf, command: &[OsString]) -> io::Result<ExitCode> {
         async move { server.answer(request).await }
     });
     let connection = http1::Builder::new()
+        .auto_date_header(false)
         .header_read_timeout(None)
         .max_buf_size(REQUEST_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service);

@@ -3,7 +3,6 @@
 use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -20,12 +19,19 @@ use crate::supervisor::{Call, Work};
 /// How many chunks of frames may wait for the runner before the worker's output is left in its pipes.
 const WAITING_CHUNKS: usize = 4;
 
+/// What the handler is loaded with.
+#[derive(Clone)]
+struct Configured {
+    log_limit_bytes: u64,
+    json: Bytes,
+}
+
 /// Why a request was refused: the status, and one line for the runner's log.
 type Refusal = (StatusCode, String);
 
 pub(crate) struct Server {
     calls: mpsc::Sender<Call>,
-    configuration: OnceCell<(Rc<Configure>, Bytes)>,
+    configuration: OnceCell<Configured>,
 }
 
 impl Server {
@@ -46,22 +52,23 @@ impl Server {
     async fn configure(&self, body: Incoming) -> Result<Response<Chunks>, Refusal> {
         let body =
             Limited::new(body, MAX_CONFIGURE_BYTES).collect().await.map_err(|error| bad_request(&*error))?;
-        let json = body.to_bytes();
-        let configure: Configure = serde_json::from_slice(&json).map_err(|error| bad_request(&error))?;
+        let configure: Configure =
+            serde_json::from_slice(&body.to_bytes()).map_err(|error| bad_request(&error))?;
         if configure.concurrency != 1 {
             return Err((StatusCode::UNPROCESSABLE_ENTITY, "concurrency can only be 1".to_owned()));
         }
-        let kept = self.configuration.set((Rc::new(configure), json));
+        // Written anew, so that the worker finds every default spelled out.
+        let json = serde_json::to_vec(&configure).map_err(|error| bad_request(&error))?.into();
+        let kept = self.configuration.set(Configured { log_limit_bytes: configure.log_limit_bytes, json });
         kept.map_err(|_| (StatusCode::CONFLICT, "the instance was configured before".to_owned()))?;
         Ok(Chunks::of(Bytes::new()).response(StatusCode::NO_CONTENT))
     }
 
     async fn ready(&self) -> Result<Response<Chunks>, Refusal> {
-        let (configure, json) = self
-            .configuration
-            .get()
-            .ok_or_else(|| (StatusCode::CONFLICT, "the instance was not configured".to_owned()))?;
-        self.call(Work::Load(Rc::clone(configure), json.clone())).await
+        let configured = self.configuration.get().cloned();
+        let Configured { log_limit_bytes, json } =
+            configured.ok_or_else(|| (StatusCode::CONFLICT, "the instance was not configured".to_owned()))?;
+        self.call(Work::Load { log_limit_bytes, json }).await
     }
 
     async fn invoke(&self, mut rest: Incoming) -> Result<Response<Chunks>, Refusal> {

@@ -1,13 +1,12 @@
 //! Takes calls to the worker one at a time, and attends to the worker all the time.
 
 use std::pin::pin;
-use std::rc::Rc;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use rustix::process::WaitStatus;
-use slipway_bridge::protocol::{Configure, End, Fault, Frame, LogStream, Outcome};
+use slipway_bridge::protocol::{End, Fault, Frame, LogStream, Outcome};
 use tokio::sync::mpsc;
 
 use crate::journal::Journal;
@@ -20,8 +19,8 @@ const FIRST_LOG_LIMIT: u64 = 256 * 1024;
 
 /// What the worker is asked to do.
 pub(crate) enum Work {
-    /// Load the handler: the configuration, and its JSON.
-    Load(Rc<Configure>, Bytes),
+    /// Load the handler: the `Configure`'s JSON, and how much each call may log from then on.
+    Load { log_limit_bytes: u64, json: Bytes },
     /// Call it: the head's JSON, the body's first bytes, the rest of it, and its whole length.
     Invoke { head: Bytes, first: Bytes, rest: Incoming, body_bytes: u32 },
 }
@@ -112,9 +111,9 @@ impl Supervisor {
     async fn serve(&mut self, call: Call) -> Result<(), Gone> {
         let Call { work, frames } = call;
         let outcome = match (work, &self.loaded) {
-            (Work::Load(..), Some(outcome)) => Ok(outcome.clone()),
-            (Work::Load(configure, json), None) => {
-                self.journal.set_limit(configure.log_limit_bytes);
+            (Work::Load { .. }, Some(outcome)) => Ok(outcome.clone()),
+            (Work::Load { log_limit_bytes, json }, None) => {
+                self.journal.set_limit(log_limit_bytes);
                 self.stage = Stage::Ready;
                 let sending = self.send(Request::Configure, [json, Bytes::new()], None, 0);
                 self.outcome(sending, &frames).await.inspect(|outcome| self.loaded = Some(outcome.clone()))

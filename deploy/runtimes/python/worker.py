@@ -358,8 +358,8 @@ def configure(bridge, head):
 
 
 def invoke(bridge, number, head, raw, handler, configuration, loggers):
-    head = json.loads(head)
     try:
+        head = json.loads(head)
         answer = call(handler, Request(head, raw), Context(head, configuration, loggers))
         kind, (head, body) = ANSWER, encoded(answer)
     except BaseException as error:
