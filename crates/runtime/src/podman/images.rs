@@ -1,0 +1,87 @@
+use podman_api::api::Image;
+use podman_api::opts::{ImageListFilter, ImageListOpts, ImagePruneFilter, ImagePruneOpts};
+
+use super::transport::Transport;
+use crate::{ImageId, ImageSummary, Labels, RuntimeError};
+
+pub(super) async fn exists(transport: &Transport, reference: &str) -> Result<bool, RuntimeError> {
+    let image = image(transport, reference)?;
+    transport.request(image.exists()).await
+}
+
+/// The id of the image that a reference names.
+pub(super) async fn find(transport: &Transport, reference: &str) -> Result<ImageId, RuntimeError> {
+    let image = image(transport, reference)?;
+    let found = transport.request(image.inspect()).await?;
+    found
+        .id
+        .map(ImageId)
+        .ok_or_else(|| RuntimeError::Unexpected { what: format!("no id of image {reference}") })
+}
+
+pub(super) async fn remove(transport: &Transport, reference: &str) -> Result<bool, RuntimeError> {
+    let image = image(transport, reference)?;
+    match transport.request(image.delete()).await {
+        Ok(()) => Ok(true),
+        Err(RuntimeError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn list(transport: &Transport, labels: &Labels) -> Result<Vec<ImageSummary>, RuntimeError> {
+    let filters = labels
+        .iter()
+        .map(|(key, value)| ImageListFilter::LabelKeyVal(key.clone(), value.clone()))
+        .chain([ImageListFilter::Dangling(false)]);
+    let options = ImageListOpts::builder().filter(filters).build();
+    let found = transport.request(transport.api().images().list(&options)).await?;
+    let summaries = found.into_iter().filter_map(|image| {
+        Some(ImageSummary {
+            id: ImageId(image.id?),
+            tags: image.repo_tags.unwrap_or_default(),
+            labels: image.labels.unwrap_or_default().into_iter().collect(),
+            size: image.size.and_then(|size| size.try_into().ok())?,
+        })
+    });
+    Ok(summaries.collect())
+}
+
+pub(super) async fn prune_dangling(transport: &Transport, labels: &Labels) -> Result<usize, RuntimeError> {
+    let filters = labels
+        .iter()
+        .map(|(key, value)| ImagePruneFilter::LabelKeyVal(key.clone(), value.clone()))
+        .chain([ImagePruneFilter::Dangling(true)]);
+    let options = ImagePruneOpts::builder().filter(filters).build();
+    let pruned = transport.request(transport.api().images().prune(&options)).await?;
+    let pruned = pruned.unwrap_or_default();
+    Ok(pruned.iter().filter(|image| image.err.is_none()).count())
+}
+
+fn image(transport: &Transport, reference: &str) -> Result<Image, RuntimeError> {
+    check_reference(reference)?;
+    Ok(transport.api().images().get(reference))
+}
+
+/// Refuses what is no image reference: it becomes part of a request's path.
+pub(super) fn check_reference(reference: &str) -> Result<(), RuntimeError> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte);
+    let bad_step = |step: &str| matches!(step, "" | "." | "..");
+    if reference.bytes().all(good) && !reference.split('/').any(bad_step) {
+        Ok(())
+    } else {
+        Err(RuntimeError::Refused { what: format!("{reference:?} is no image reference") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_reference;
+
+    #[test]
+    fn a_reference_cannot_become_another_request() {
+        assert_eq!(check_reference("localhost/slipway/function:a-b_1.0"), Ok(()));
+        for bad in ["", "a//b", "../containers/json", "a?force=true", "a#b", "a%2fb", "a b", "/a"] {
+            assert!(check_reference(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+use async_trait::async_trait;
+
+use crate::{
+    BuildSpec, ContainerId, ContainerState, ImageId, ImageSummary, InstanceSpec, Labels, OnLine,
+    OwnedContainer, Removal, RuntimeError,
+};
+
+/// What a container runtime can do here; readiness shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeReport {
+    /// Name and version, such as `podman 4.3.1`.
+    pub version: String,
+    /// Whether it runs without root.
+    pub rootless: bool,
+    /// `v1` or `v2`.
+    pub cgroup_version: String,
+    /// The limits of [`InstanceLimits`](crate::InstanceLimits) that this host can not hold: `memory`, `cpu` or
+    /// `processes`. Empty is good.
+    pub limits_missing: Vec<&'static str>,
+}
+
+/// What the function-runner asks of the thing that runs containers.
+///
+/// Every call has a deadline of its own, and may be given up (by dropping it) at any await.
+#[async_trait]
+pub trait ContainerRuntime: Send + Sync {
+    /// Reports what answers and what it can enforce. Cheap enough for a readiness probe.
+    async fn report(&self) -> Result<RuntimeReport, RuntimeError>;
+
+    /// Creates the container of an instance without starting it. `NotFound` when its image is not there. A creation
+    /// that is given up may still happen: its labels let a sweep find it.
+    async fn create_instance(&self, spec: &InstanceSpec) -> Result<ContainerId, RuntimeError>;
+
+    /// Starts a created container; starting it twice is fine.
+    async fn start(&self, id: &ContainerId) -> Result<(), RuntimeError>;
+
+    /// Kills every process of a container at once and removes it, within a second. One that is gone is fine.
+    /// See [`Removal`] for what happens when the runtime hangs. `Err` means that nothing is known.
+    async fn kill_and_remove(&self, id: &ContainerId) -> Result<Removal, RuntimeError>;
+
+    /// Lists the containers, running or not, that carry all of these labels.
+    async fn list_owned(&self, labels: &Labels) -> Result<Vec<OwnedContainer>, RuntimeError>;
+
+    async fn inspect(&self, id: &ContainerId) -> Result<ContainerState, RuntimeError>;
+
+    /// The end of what the container's first process printed, both streams, for one that never became ready. At
+    /// most 64 KiB are kept; bytes that are not UTF-8 are replaced.
+    async fn log_tail(&self, id: &ContainerId, lines: usize) -> Result<String, RuntimeError>;
+
+    /// Builds an image and tags it. `log` is called with each line as it comes.
+    ///
+    /// Giving it up kills what the build runs and leaves nothing of it but cached steps.
+    async fn build_image(&self, spec: &BuildSpec, log: &mut OnLine<'_>) -> Result<ImageId, RuntimeError>;
+
+    /// Removes what builds left behind when this process or the runtime was killed. Only for the start, when no
+    /// build of this process runs. Returns how many it removed.
+    async fn remove_abandoned_builds(&self) -> Result<usize, RuntimeError>;
+
+    async fn image_exists(&self, reference: &str) -> Result<bool, RuntimeError>;
+
+    /// Removes a tag, and the image with its last one. Returns whether it was there; `Refused` while a container
+    /// uses it.
+    async fn remove_image(&self, reference: &str) -> Result<bool, RuntimeError>;
+
+    /// Lists the tagged images that carry all of these labels.
+    async fn list_images(&self, labels: &Labels) -> Result<Vec<ImageSummary>, RuntimeError>;
+
+    /// Removes the images without a tag (cached steps among them) that carry all of these labels and that nothing
+    /// uses. Returns how many.
+    async fn prune_dangling(&self, labels: &Labels) -> Result<usize, RuntimeError>;
+}
