@@ -1,9 +1,21 @@
 #![doc = include_str!("../README.md")]
 
+mod app;
 mod archive;
+mod build;
+mod config;
 pub mod domain;
+mod error;
+mod handlers;
+pub mod instances;
 mod project;
 pub mod records;
+mod routes;
+mod runner_id;
 mod schema;
+mod service;
 pub mod spool;
 mod store;
+
+pub use app::{FunctionRunner, MIGRATIONS};
+pub use config::Config;

@@ -86,9 +86,4 @@ impl ArchiveError {
             Err(error) => Self::Damaged(error.to_string()),
         }
     }
-
-    /// Tells whether this host is at fault rather than the archive.
-    pub fn is_host_fault(&self) -> bool {
-        matches!(self, Self::Host(_))
-    }
 }

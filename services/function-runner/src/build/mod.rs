@@ -1,5 +1,14 @@
-//! Makes images of projects.
+//! Makes images of projects: the files of a deployment, the queue, and what Podman is given.
 
 mod containerfile;
+mod images;
 mod log;
+mod queue;
 mod source;
+mod workspace;
+
+pub use images::BuildSettings;
+pub(crate) use images::Images;
+pub(crate) use log::{LogTail, tail};
+pub(crate) use queue::{BuildQueue, Ticket};
+pub(crate) use workspace::{Workspace, Workspaces};

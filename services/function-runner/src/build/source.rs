@@ -23,7 +23,7 @@ enum Kind {
 /// Digests all that lies below `root`: paths, executable bits and contents, and `salt` before it all. Blocking.
 pub(super) fn digest(root: &Path, salt: &[&str]) -> io::Result<String> {
     let mut hash = Sha256::new();
-    let mut field = |hash: &mut Sha256, bytes: &[u8]| {
+    let field = |hash: &mut Sha256, bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_be_bytes());
         hash.update(bytes);
     };

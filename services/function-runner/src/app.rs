@@ -1,0 +1,198 @@
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::Arc;
+
+use actix_web::web::{Data, ServiceConfig};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use slipway_config::Reader;
+use slipway_db::Database;
+use slipway_jwt::{IdentityVerifier, ServiceName, TrustedKeys};
+use slipway_kernel::SharedClock;
+use slipway_runtime::{ContainerRuntime, PodmanConfig, PodmanRuntime, PodmanService};
+use slipway_web::{Application, BoxError, Context, Readiness, Service};
+use tokio_util::sync::CancellationToken;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+
+use crate::build::{BuildQueue, Images, Workspaces};
+use crate::config::Config;
+use crate::handlers::{ArchiveLimit, Idempotency};
+use crate::instances::Instances;
+use crate::routes;
+use crate::runner_id::RunnerId;
+use crate::service::{Builds, Deployments, Functions};
+
+/// The tables of function-runner.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// Functions, from archives to recorded runs.
+pub struct FunctionRunner;
+
+impl Service for FunctionRunner {
+    const NAME: &'static str = "functions";
+    const ABOUT: &'static str = "builds functions, runs them in containers and records every run";
+    type Config = Config;
+
+    fn read(reader: &mut Reader<'_>) -> Config {
+        Config::read(reader)
+    }
+
+    fn migrate(config: &Config) -> Result<(), BoxError> {
+        let owner_url = config.database.owner_url.as_ref().ok_or("FUNCTIONS_DATABASE_OWNER_URL is not set")?;
+        let names = slipway_db::migrate(owner_url, MIGRATIONS)?;
+        tracing::info!(migrations = names.len(), "the database is up to date");
+        Ok(())
+    }
+
+    async fn build(config: Config, context: Context) -> Result<Application, BoxError> {
+        let Context { clock, metrics, stop } = context;
+        let db = Database::new(&config.database, &metrics)?;
+        let host = tokio::task::spawn_blocking({
+            let (config, clock) = (config.clone(), Arc::clone(&clock));
+            move || Host::prepare(&config, clock)
+        })
+        .await??;
+        let service = if config.is_podman_managed {
+            Some(PodmanService::start(config.podman.clone()).await?)
+        } else {
+            None
+        };
+        let podman: Arc<dyn ContainerRuntime> =
+            Arc::new(PodmanRuntime::new(PodmanConfig::new(&config.podman.socket)));
+        let parts = Parts::assemble(&config, &db, clock, &host, Arc::clone(&podman), stop).await?;
+
+        let readiness = readiness(db, podman);
+        let (verifier, limit) = (Data::new(host.verifier), Data::new(ArchiveLimit(config.archive_bytes)));
+        let (instances, queue) = (parts.instances.clone(), parts.queue.clone());
+        let application =
+            Application::bind(Self::NAME, &config.server, metrics, readiness, move |app: &mut ServiceConfig| {
+                app.app_data(verifier.clone()).app_data(limit.clone());
+                parts.add_to(app);
+                routes::configure(app);
+            })?;
+        Ok(application.on_stop(async move {
+            queue.stop_all().await;
+            instances.stop().await;
+            if let Some(service) = service {
+                service.stop().await;
+            }
+        }))
+    }
+
+    fn openapi() -> OpenApi {
+        routes::Documentation::openapi()
+    }
+}
+
+/// What the host keeps for this service.
+struct Host {
+    runner: RunnerId,
+    workspaces: Workspaces,
+    verifier: IdentityVerifier,
+}
+
+impl Host {
+    /// Migrates first where it may, so that everything slow at a start is in one place. Blocking.
+    fn prepare(config: &Config, clock: SharedClock) -> Result<Self, BoxError> {
+        if config.database.owner_url.is_some() {
+            FunctionRunner::migrate(config)?;
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(&config.state_dir)?;
+        let name: ServiceName = FunctionRunner::NAME.parse()?;
+        let trusted = TrustedKeys::load(&config.keys_dir)?;
+        Ok(Self {
+            runner: RunnerId::load_or_create(&config.state_dir)?,
+            workspaces: Workspaces::prepare(&config.state_dir)?,
+            verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),
+        })
+    }
+}
+
+/// The use cases, as handlers take them.
+#[derive(Clone)]
+struct Parts {
+    functions: Data<Functions>,
+    deployments: Data<Deployments>,
+    idempotency: Data<Idempotency>,
+    instances: Instances,
+    queue: BuildQueue,
+}
+
+impl Parts {
+    async fn assemble(
+        config: &Config,
+        db: &Database,
+        clock: SharedClock,
+        host: &Host,
+        podman: Arc<dyn ContainerRuntime>,
+        stop: CancellationToken,
+    ) -> Result<Self, BoxError> {
+        let instances = Instances::start(
+            config.instances.clone(),
+            host.runner.clone(),
+            Arc::clone(&podman),
+            stop.clone(),
+        )
+        .await?;
+        let images = Arc::new(Images::new(podman, db.clone(), host.runner.clone(), config.build.clone()));
+        let queue = BuildQueue::new(config.builds_at_a_time);
+        let functions = Arc::new(Functions::new(
+            db.clone(),
+            Arc::clone(&clock),
+            instances.clone(),
+            Arc::clone(&images),
+            queue.clone(),
+        ));
+        let builds = Arc::new(Builds::new(
+            db.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&functions),
+            instances.clone(),
+            Arc::clone(&images),
+            queue.clone(),
+            stop,
+        ));
+        tokio::spawn(Arc::clone(&builds).recover_and_sweep(host.workspaces.clone()));
+        let deployments = Deployments::new(
+            db.clone(),
+            Arc::clone(&clock),
+            images,
+            builds,
+            queue.clone(),
+            host.workspaces.clone(),
+            config.deployments.clone(),
+        );
+        Ok(Self {
+            functions: functions.into(),
+            deployments: Data::new(deployments),
+            idempotency: Data::new(Idempotency::new(db.clone(), clock)),
+            instances,
+            queue,
+        })
+    }
+
+    fn add_to(&self, app: &mut ServiceConfig) {
+        app.app_data(self.functions.clone())
+            .app_data(self.deployments.clone())
+            .app_data(self.idempotency.clone());
+    }
+}
+
+fn readiness(db: Database, podman: Arc<dyn ContainerRuntime>) -> Readiness {
+    Readiness::default()
+        .with("database", move || {
+            let db = db.clone();
+            async move { db.ping().await.map_err(|fault| fault.to_string()) }
+        })
+        .with("podman", move || {
+            let podman = Arc::clone(&podman);
+            async move {
+                let report = podman.report().await.map_err(|fault| fault.to_string())?;
+                if report.limits_missing.is_empty() {
+                    Ok(())
+                } else {
+                    Err(format!("this host cannot limit {}", report.limits_missing.join(", ")))
+                }
+            }
+        })
+}

@@ -1,0 +1,94 @@
+use actix_web::http::StatusCode;
+use slipway_db::DbError;
+use slipway_kernel::ErrorCode;
+use slipway_models::problem::FieldError;
+use slipway_runtime::RuntimeError;
+use slipway_web::Problem;
+
+use crate::archive::ArchiveError;
+use crate::project::ProjectError;
+
+const RETRY_A_DEPLOYMENT_SECONDS: u32 = 30;
+
+/// What functions and deployments can answer other than what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FunctionError {
+    #[error("there is no such function")]
+    NotFound,
+    #[error("there is no such deployment")]
+    DeploymentNotFound,
+    #[error("no version of the function is active")]
+    NotActive,
+    #[error("fields are at fault")]
+    Invalid(Vec<FieldError>),
+    #[error(transparent)]
+    Archive(ArchiveError),
+    #[error(transparent)]
+    Project(ProjectError),
+    #[error("too many deployments are on their way; {0} is the most")]
+    TooManyBuilds(usize),
+    #[error("{error}\n\n{log}")]
+    BuildFailed { error: String, log: String },
+    #[error("the deployment was interrupted; it goes on when the service is back")]
+    Interrupted,
+    #[error("what was on its way before the restart is still being looked through")]
+    Starting,
+    #[error("the base image {0} is missing: build it by scripts/build-runtimes")]
+    NoBaseImage(String),
+    #[error(transparent)]
+    Database(#[from] DbError),
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error("the host's files: {0}")]
+    Host(#[from] std::io::Error),
+    #[error("blocking work did not come to its end: {0}")]
+    Blocking(#[from] tokio::task::JoinError),
+}
+
+impl From<ArchiveError> for FunctionError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Host(cause) => Self::Host(cause),
+            fault => Self::Archive(fault),
+        }
+    }
+}
+
+impl From<ProjectError> for FunctionError {
+    fn from(error: ProjectError) -> Self {
+        match error {
+            ProjectError::Host(cause) => Self::Host(cause),
+            ProjectError::Config(faults) => Self::Invalid(faults),
+            fault => Self::Project(fault),
+        }
+    }
+}
+
+impl From<FunctionError> for Problem {
+    fn from(error: FunctionError) -> Self {
+        let detail = error.to_string();
+        let refused = |code| Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::new(code), &detail);
+        match error {
+            FunctionError::NotFound | FunctionError::DeploymentNotFound => Self::not_found(detail),
+            FunctionError::NotActive => {
+                Self::new(StatusCode::CONFLICT, ErrorCode::new("function_not_active"), detail)
+            }
+            FunctionError::Invalid(faults) => Self::validation(faults),
+            FunctionError::Archive(_) => refused("invalid_archive"),
+            FunctionError::Project(_) => refused("invalid_project"),
+            FunctionError::BuildFailed { .. } => refused("build_failed"),
+            FunctionError::TooManyBuilds(_) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::new("too_many_builds"), detail)
+                    .retry_after(RETRY_A_DEPLOYMENT_SECONDS)
+            }
+            FunctionError::Database(cause) if cause.is_transient() => Self::unavailable(cause),
+            FunctionError::Interrupted
+            | FunctionError::Starting
+            | FunctionError::NoBaseImage(_)
+            | FunctionError::Runtime(_) => Self::unavailable(error),
+            FunctionError::Database(_) | FunctionError::Host(_) | FunctionError::Blocking(_) => {
+                Self::internal(error)
+            }
+        }
+    }
+}

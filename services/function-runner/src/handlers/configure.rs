@@ -1,0 +1,30 @@
+use actix_web::web::{self, Data};
+use slipway_kernel::FunctionId;
+use slipway_models::functions::{FunctionBody, FunctionConfigPatch};
+use slipway_models::problem::ProblemBody;
+use slipway_web::{Caller, Json, Problem};
+
+use crate::service::Functions;
+
+/// Changes how one of the caller's functions runs.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/functions/{id}",
+    tag = "functions",
+    params(("id" = String, Path, description = "The function")),
+    request_body = FunctionConfigPatch,
+    responses(
+        (status = 200, description = "The function as it is now", body = FunctionBody),
+        (status = 404, description = "There is none, or it is another's", body = ProblemBody),
+        (status = 422, description = "`validation_failed`, which names each field", body = ProblemBody),
+    )
+)]
+#[tracing::instrument(skip_all, fields(function.id = %id))]
+pub(crate) async fn configure(
+    functions: Data<Functions>,
+    caller: Caller,
+    id: web::Path<FunctionId>,
+    Json(patch): Json<FunctionConfigPatch>,
+) -> Result<web::Json<FunctionBody>, Problem> {
+    Ok(web::Json(functions.configure(caller.user_id(), *id, patch).await?.into()))
+}

@@ -1,0 +1,22 @@
+//! One endpoint a file.
+
+mod configure;
+mod delete;
+mod deploy;
+mod deployment;
+mod deployment_log;
+mod deployments;
+mod function;
+mod functions;
+mod idempotency;
+mod upload;
+
+pub(crate) use configure::*;
+pub(crate) use delete::*;
+pub(crate) use deploy::*;
+pub(crate) use deployment::*;
+pub(crate) use deployment_log::*;
+pub(crate) use deployments::*;
+pub(crate) use function::*;
+pub(crate) use functions::*;
+pub(crate) use idempotency::Idempotency;

@@ -1,0 +1,40 @@
+//! The only table of function-runner's URLs.
+
+use actix_web::web::{ServiceConfig, delete, get, patch, post};
+use slipway_models::problem::ProblemBody;
+use slipway_web::resource;
+use utoipa::OpenApi;
+
+use crate::handlers;
+
+pub(crate) fn configure(app: &mut ServiceConfig) {
+    app.service(resource("/api/v1/functions").route(get().to(handlers::functions)))
+        .service(resource("/api/v1/functions/deploy").route(post().to(handlers::deploy)))
+        .service(
+            resource("/api/v1/functions/{id}")
+                .route(get().to(handlers::function))
+                .route(patch().to(handlers::configure))
+                .route(delete().to(handlers::delete)),
+        )
+        .service(resource("/api/v1/functions/{id}/deployments").route(get().to(handlers::deployments)))
+        .service(resource("/api/v1/deployments/{id}").route(get().to(handlers::deployment)))
+        .service(resource("/api/v1/deployments/{id}/logs").route(get().to(handlers::deployment_log)));
+}
+
+/// What the OpenAPI document says of functions.
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        handlers::functions,
+        handlers::deploy,
+        handlers::function,
+        handlers::configure,
+        handlers::delete,
+        handlers::deployments,
+        handlers::deployment,
+        handlers::deployment_log
+    ),
+    components(schemas(ProblemBody)),
+    tags((name = "functions", description = "Functions, their deployments and their runs"))
+)]
+pub(crate) struct Documentation;

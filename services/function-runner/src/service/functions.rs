@@ -1,0 +1,229 @@
+use std::sync::Arc;
+
+use diesel::PgConnection;
+use slipway_db::{Database, DbError};
+use slipway_kernel::{FunctionId, Page, PageRequest, SharedClock, UserId};
+use slipway_models::functions::{DeploymentStatus, FunctionConfigPatch, FunctionStatus};
+use tokio::sync::Mutex;
+
+use super::versions::Versions;
+use crate::build::{BuildQueue, Images};
+use crate::domain::{Deployment, Function, Version, config};
+use crate::error::FunctionError;
+use crate::instances::Instances;
+use crate::store;
+
+/// Functions and the versions that answer their calls.
+pub(crate) struct Functions {
+    db: Database,
+    clock: SharedClock,
+    instances: Instances,
+    images: Arc<Images>,
+    queue: BuildQueue,
+    versions: Versions,
+    /// Held from changing what answers calls to telling `versions` and `instances`, so that they hear of changes in
+    /// the order in which these were made.
+    changes: Mutex<()>,
+}
+
+/// What became of a version that was to answer calls.
+pub(crate) enum Activation {
+    /// It answers calls.
+    Active,
+    /// A newer one was active already.
+    Overtaken,
+    /// The function was deleted.
+    Gone,
+}
+
+/// What [`Functions::activate`] wrote.
+enum Written {
+    Active(Arc<Version>),
+    Overtaken,
+    Gone,
+}
+
+impl Functions {
+    pub(crate) fn new(
+        db: Database,
+        clock: SharedClock,
+        instances: Instances,
+        images: Arc<Images>,
+        queue: BuildQueue,
+    ) -> Self {
+        Self {
+            db,
+            clock,
+            instances,
+            images,
+            queue,
+            versions: Versions::default(),
+            changes: Mutex::default(),
+        }
+    }
+
+    /// Returns the version that answers calls of an owner's function: from memory where it was called before.
+    pub(crate) async fn active_version(
+        &self,
+        owner: UserId,
+        id: FunctionId,
+    ) -> Result<Arc<Version>, FunctionError> {
+        if let Some(version) = self.versions.get(owner, id) {
+            return Ok(version);
+        }
+        let seen = self.versions.seen();
+        let version = self
+            .db
+            .run("function.find_active", move |connection| {
+                let function = store::functions::find(connection, owner, id)?.ok_or(FunctionError::NotFound)?;
+                let active = store::deployments::find_active(connection, owner, id)?;
+                active.and_then(|deployment| version_of(&function, &deployment)).ok_or(FunctionError::NotActive)
+            })
+            .await?;
+        let version = Arc::new(version);
+        self.versions.put_read(Arc::clone(&version), &seen);
+        Ok(version)
+    }
+
+    /// Finds an owner's function.
+    pub(crate) async fn find(&self, owner: UserId, id: FunctionId) -> Result<Function, FunctionError> {
+        self.db
+            .run("function.find", move |connection| {
+                store::functions::find(connection, owner, id)?.ok_or(FunctionError::NotFound)
+            })
+            .await
+    }
+
+    /// Lists an owner's functions, newest first.
+    pub(crate) async fn list(
+        &self,
+        owner: UserId,
+        page: PageRequest,
+    ) -> Result<Page<Function>, FunctionError> {
+        let rows = self
+            .db
+            .run("function.list", move |connection| store::functions::list(connection, owner, &page))
+            .await?;
+        Ok(Page::from_rows(rows, &page, |function| function.id.as_uuid()))
+    }
+
+    /// Changes how an owner's function runs. Calls in flight end as they began; new ones run the new way.
+    pub(crate) async fn configure(
+        &self,
+        owner: UserId,
+        id: FunctionId,
+        patch: FunctionConfigPatch,
+    ) -> Result<Function, FunctionError> {
+        config::check(&patch, "").map_err(FunctionError::Invalid)?;
+        let now = self.clock.now();
+        let _in_order = self.changes.lock().await;
+        let (function, version) = self
+            .db
+            .transaction("function.configure", move |connection| {
+                let mut function =
+                    store::functions::lock(connection, owner, id)?.ok_or(FunctionError::NotFound)?;
+                function.config = config::apply(&function.config, &patch);
+                function.updated_at = now;
+                store::functions::update(connection, &function)?;
+                let active = store::deployments::find_active(connection, owner, id)?;
+                let version = active.and_then(|deployment| version_of(&function, &deployment));
+                Ok::<_, FunctionError>((function, version))
+            })
+            .await?;
+        if let Some(version) = version {
+            self.publish(Arc::new(version));
+        }
+        Ok(function)
+    }
+
+    /// Deletes an owner's function and all that belongs to it: rows, builds on their way, containers, images. What a
+    /// crash leaves of the latter, the next start removes.
+    pub(crate) async fn delete(&self, owner: UserId, id: FunctionId) -> Result<(), FunctionError> {
+        let in_order = self.changes.lock().await;
+        let images = self
+            .db
+            .transaction("function.delete", move |connection| {
+                let images = store::deployments::list_images(connection, owner, id)?;
+                let is_deleted = store::functions::delete(connection, owner, id)?;
+                if is_deleted { Ok(images) } else { Err(FunctionError::NotFound) }
+            })
+            .await?;
+        self.versions.forget(id);
+        drop(in_order);
+        self.queue.stop_function(id).await;
+        self.instances.remove_function(id).await;
+        self.images.remove_unnamed(images).await;
+        Ok(())
+    }
+
+    /// Makes a deployment that was built and checked the one that answers calls, unless a newer one does; `log` is
+    /// all that it printed.
+    pub(crate) async fn activate(&self, deployment: &Deployment, log: String) -> Result<Activation, DbError> {
+        let now = self.clock.now();
+        let deployment = deployment.clone();
+        let _in_order = self.changes.lock().await;
+        let written = self
+            .db
+            .transaction("deployment.activate", move |connection| {
+                let Some(mut function) =
+                    store::functions::lock(connection, deployment.owner, deployment.function_id)?
+                else {
+                    return Ok::<_, DbError>(Written::Gone);
+                };
+                store::deployments::update_log(connection, deployment.owner, deployment.id, &log)?;
+                let mut deployment = Deployment { finished_at: Some(now), ..deployment };
+                if function.active_version.is_some_and(|active| active > deployment.version) {
+                    deployment.status = DeploymentStatus::Superseded;
+                    store::deployments::update(connection, &deployment)?;
+                    return Ok(Written::Overtaken);
+                }
+                deployment.status = DeploymentStatus::Active;
+                function.updated_at = now;
+                write_active(connection, &mut function, &deployment)?;
+                Ok(version_of(&function, &deployment).map_or(Written::Gone, |version| Written::Active(Arc::new(version))))
+            })
+            .await?;
+        Ok(match written {
+            Written::Active(version) => {
+                self.publish(version);
+                Activation::Active
+            }
+            Written::Overtaken => Activation::Overtaken,
+            Written::Gone => Activation::Gone,
+        })
+    }
+
+    fn publish(&self, version: Arc<Version>) {
+        self.versions.put(Arc::clone(&version));
+        self.instances.activate(version);
+    }
+}
+
+fn write_active(
+    connection: &mut PgConnection,
+    function: &mut Function,
+    deployment: &Deployment,
+) -> Result<(), DbError> {
+    function.runtime = deployment.runtime;
+    function.status = FunctionStatus::Active;
+    function.active_version = Some(deployment.version);
+    function.config = config::apply(&function.config, &deployment.config);
+    store::deployments::supersede_active(connection, deployment.owner, deployment.function_id)?;
+    store::deployments::update(connection, deployment)?;
+    store::functions::update(connection, function)
+}
+
+/// Returns the version that a deployment makes of a function as it is now; none where it has no image.
+pub(super) fn version_of(function: &Function, deployment: &Deployment) -> Option<Version> {
+    Some(Version {
+        owner: function.owner,
+        function_id: function.id,
+        function_name: function.name.clone(),
+        deployment_id: deployment.id,
+        number: deployment.version,
+        runtime: deployment.runtime,
+        image: deployment.image.clone()?,
+        entry: deployment.entry.clone(),
+        config: function.config.clone(),
+    })
+}

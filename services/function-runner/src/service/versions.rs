@@ -1,0 +1,115 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use slipway_kernel::{FunctionId, UserId};
+
+use crate::domain::Version;
+
+/// How many versions are remembered; when there are more, all are forgotten and read again as they are called.
+const CAPACITY: usize = 10_000;
+
+/// The active versions of functions that were called or changed lately. PostgreSQL has them all; this keeps a warm
+/// call from asking it. True because this process is the only one that changes them, and every change goes through
+/// [`Versions::put`] or [`Versions::forget`].
+#[derive(Default)]
+pub(crate) struct Versions(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    by_function: HashMap<FunctionId, Arc<Version>>,
+    changes: u64,
+}
+
+/// The state of what is known, from before a version was read.
+pub(crate) struct Seen(u64);
+
+impl Versions {
+    /// Returns the version that an owner's function is known to have.
+    pub(crate) fn get(&self, owner: UserId, id: FunctionId) -> Option<Arc<Version>> {
+        self.known().by_function.get(&id).filter(|version| version.owner == owner).cloned()
+    }
+
+    /// Notes a change.
+    pub(crate) fn put(&self, version: Arc<Version>) {
+        let mut known = self.known();
+        known.changes += 1;
+        known.insert(version);
+    }
+
+    /// Notes that a function is no more.
+    pub(crate) fn forget(&self, id: FunctionId) {
+        let mut known = self.known();
+        known.changes += 1;
+        known.by_function.remove(&id);
+    }
+
+    /// Returns what [`Versions::put_read`] wants to know; take it before reading.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen(self.known().changes)
+    }
+
+    /// Notes a version that was read, unless anything changed meanwhile: what was read may be old then.
+    pub(crate) fn put_read(&self, version: Arc<Version>, seen: &Seen) {
+        let mut known = self.known();
+        if known.changes == seen.0 {
+            known.insert(version);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn insert(&mut self, version: Arc<Version>) {
+        if self.by_function.len() >= CAPACITY {
+            self.by_function.clear();
+        }
+        self.by_function.insert(version.function_id, version);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_kernel::DeploymentId;
+    use slipway_models::functions::{FunctionConfig, Runtime};
+
+    use super::*;
+
+    fn version(owner: UserId, function_id: FunctionId, number: i32) -> Arc<Version> {
+        Arc::new(Version {
+            owner,
+            function_id,
+            function_name: "hello".to_owned(),
+            deployment_id: DeploymentId::generate(),
+            number,
+            runtime: Runtime::Python,
+            image: "image".to_owned(),
+            entry: None,
+            config: FunctionConfig::default(),
+        })
+    }
+
+    #[test]
+    fn what_was_read_before_a_change_does_not_undo_it() {
+        let (versions, owner, id) = (Versions::default(), UserId::generate(), FunctionId::generate());
+        let seen = versions.seen();
+        versions.put(version(owner, id, 2));
+        versions.put_read(version(owner, id, 1), &seen);
+        assert_eq!(versions.get(owner, id).unwrap().number, 2);
+
+        let seen = versions.seen();
+        versions.forget(id);
+        versions.put_read(version(owner, id, 2), &seen);
+        assert_eq!(versions.get(owner, id), None);
+    }
+
+    #[test]
+    fn another_owner_sees_nothing() {
+        let (versions, owner, id) = (Versions::default(), UserId::generate(), FunctionId::generate());
+        versions.put(version(owner, id, 1));
+        assert_eq!(versions.get(UserId::generate(), id), None);
+        assert!(versions.get(owner, id).is_some());
+    }
+}
