@@ -114,3 +114,55 @@ fn message(kind: u8, call: u32, head: Bytes, body_bytes: usize) -> Result<Messag
         _ => return Err(Misbehaved("the worker sent a message of an unknown kind")),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decode(chunks: &[&[u8]]) -> Result<Vec<Message>, Misbehaved> {
+        let mut decoder = Decoder::default();
+        let mut messages = Vec::new();
+        for chunk in chunks {
+            decoder.push(chunk);
+            while let Some(message) = decoder.next_message()? {
+                messages.push(message);
+            }
+        }
+        Ok(messages)
+    }
+
+    fn sent(kind: u8, call: u32, head: &[u8], body: &[u8]) -> Vec<u8> {
+        let lengths = [call, u32::try_from(head.len()).unwrap(), u32::try_from(body.len()).unwrap()];
+        [&[kind], lengths.map(u32::to_be_bytes).as_flattened(), head, body].concat()
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic_the_decoder(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(&bytes.chunks(5).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn messages_read_the_same_however_they_are_cut(cut in 1..80_usize) {
+            let bytes = [sent(LOG, 0, b"text", b""), sent(ANSWER, 7, br#"{"status_code":200}"#, b"body"), sent(READY, 0, b"", b"")].concat();
+            let messages = decode(&bytes.chunks(cut).collect::<Vec<_>>()).unwrap();
+            let body: Vec<u8> = messages.iter().filter_map(|message| match message {
+                Message::Body(part) => Some(&part[..]),
+                _ => None,
+            }).flatten().copied().collect();
+            prop_assert_eq!(body, b"body");
+            let [first, second, .., last] = &messages[..] else { panic!("{messages:?}") };
+            assert!(matches!(first, Message::Log(text) if text == "text"));
+            assert!(matches!(second, Message::Answer { call: 7, body_bytes: 4, .. }));
+            assert!(matches!(last, Message::Ready { call: 0 }));
+        }
+    }
+
+    #[test]
+    fn a_body_is_refused_where_none_belongs() {
+        assert!(decode(&[&sent(LOG, 0, b"text", b"body")]).is_err());
+        assert!(decode(&[&[ANSWER, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]]).is_err());
+    }
+}
