@@ -47,6 +47,11 @@ impl Http {
         Ok(Self { client, base: parse(base)? })
     }
 
+    /// Tells whether requests would cross a network unencrypted.
+    pub fn sends_in_clear(&self) -> bool {
+        self.base.scheme() == "http" && !is_this_machine(&self.base)
+    }
+
     /// Starts a request. `path` begins with a slash.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let base = self.base.as_str().trim_end_matches('/');

@@ -32,6 +32,11 @@ impl Client {
         Self { http: self.http.clone(), token: Some(token) }
     }
 
+    /// Tells whether passwords and tokens would cross a network unencrypted.
+    pub fn sends_in_clear(&self) -> bool {
+        self.http.sends_in_clear()
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, &format!("/api/v1{path}"));
         match &self.token {

@@ -1,0 +1,76 @@
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+
+use serde_json::Value;
+use slipway_models::functions::{InvokeAnswer, InvokeRequest};
+
+use crate::arguments::Invoke;
+use crate::commands::find;
+use crate::failure::Failure;
+use crate::output::{self, Output};
+use crate::session::Store;
+
+pub(crate) async fn run(options: Invoke, store: &Store, output: &Output) -> Result<(), Failure> {
+    let body = options.data.as_deref().map(body).transpose()?;
+    let headers = unique(options.headers, "header")?;
+    let query = unique(options.query, "query parameter")?;
+    let call = InvokeRequest { method: options.method, path: options.path, headers, query, body };
+
+    let (client, _) = store.client().await?;
+    let function = find(&client, &options.function).await?;
+    let answer = client.invoke(function.id, &call).await.map_err(|fault| {
+        let execution = fault.problem().and_then(|problem| problem.execution_id.clone());
+        let failure = Failure::from(fault);
+        match execution {
+            Some(id) => failure.hint(format!("run: slipway logs {} --execution {id}", function.name)),
+            None => failure,
+        }
+    })?;
+    if output.is_json() {
+        return output::value(&answer);
+    }
+    output::note(&summary(&answer));
+    match &answer.result {
+        Value::String(text) => output::line(text),
+        value => output::line(&format!("{value:#}")),
+    }
+}
+
+fn summary(answer: &InvokeAnswer) -> String {
+    let start = if answer.cold_start { "cold" } else { "warm" };
+    let InvokeAnswer { status_code, duration_ms, queue_ms, execution_id, .. } = answer;
+    format!(
+        "{status_code} in {duration_ms:.1} ms, {start}, after {queue_ms:.1} ms in the queue ({execution_id})"
+    )
+}
+
+/// Reads the body: JSON as it is, from a file or from standard input.
+fn body(data: &str) -> Result<Value, Failure> {
+    let text = match data.strip_prefix('@') {
+        Some(path) => {
+            std::fs::read_to_string(path).map_err(|fault| Failure::local(format!("{path}: {fault}")))?
+        }
+        None if data == "-" => {
+            let mut text = String::new();
+            let read = io::stdin().lock().read_to_string(&mut text);
+            read.map_err(|fault| Failure::local(format!("cannot read the input: {fault}")))?;
+            text
+        }
+        None => data.to_owned(),
+    };
+    serde_json::from_str(&text).map_err(|fault| {
+        Failure::usage(format!("the body is not JSON: {fault}"))
+            .hint(r#"a text needs quotes of its own: --data '"text"'"#)
+    })
+}
+
+fn unique(pairs: Vec<(String, String)>, kind: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let mut values = BTreeMap::new();
+    for (name, value) in pairs {
+        if values.contains_key(&name) {
+            return Err(Failure::usage(format!("the {kind} {name} is given twice")));
+        }
+        values.insert(name, value);
+    }
+    Ok(values)
+}

@@ -1,0 +1,74 @@
+//! One command a file.
+
+mod delete;
+mod deploy;
+mod executions;
+mod init;
+mod invoke;
+mod list;
+mod login;
+mod logout;
+mod logs;
+mod whoami;
+
+use slipway_clients::platform::Client;
+use slipway_kernel::FunctionId;
+use slipway_models::functions::FunctionBody;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::session::Store;
+
+pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
+    let command = match arguments.command {
+        // The one command that needs no sign-in, and no place to keep one.
+        Command::Init(options) => return init::run(&options, output),
+        command => command,
+    };
+    let store = Store::locate(arguments.session)?;
+    match command {
+        Command::Init(_) => Ok(()),
+        Command::Login(options) => login::run(options, &store, output).await,
+        Command::Logout => logout::run(&store, output).await,
+        Command::Whoami => whoami::run(&store, output).await,
+        Command::Deploy(options) => deploy::run(options, &store, output).await,
+        Command::Invoke(options) => invoke::run(options, &store, output).await,
+        Command::Logs(options) => logs::run(options, &store, output).await,
+        Command::List => list::run(&store, output).await,
+        Command::Executions { function } => executions::run(&function, &store, output).await,
+        Command::Delete(options) => delete::run(&options, &store, output).await,
+    }
+}
+
+/// Finds a function by its name or id. Names begin with a letter and the ids of our age with a digit.
+async fn find(client: &Client, function: &str) -> Result<FunctionBody, Failure> {
+    if let Ok(id) = function.parse::<FunctionId>() {
+        return Ok(client.function(id).await?);
+    }
+    client.function_named(function).await?.ok_or_else(|| {
+        Failure::not_found(format!("you have no function {function:?}")).hint("run: slipway list")
+    })
+}
+
+/// Tells a name that the platform takes for a function: `[a-z][a-z0-9-]{0,62}`.
+fn is_function_name(name: &str) -> bool {
+    name.len() <= 63
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_platforms_rule() {
+        for name in ["a", "hello-2", &"a".repeat(63)] {
+            assert!(is_function_name(name), "{name}");
+        }
+        for name in ["", "2a", "-a", "Hello", "a_b", "a.b", "ä", "a b", &"a".repeat(64)] {
+            assert!(!is_function_name(name), "{name}");
+        }
+    }
+}
