@@ -102,6 +102,8 @@ async fn run(socket: &PathBuf, command: &[OsString]) -> io::Result<ExitCode> {
         _ = &mut connection => Ok(ExitCode::SUCCESS),
         gone = supervisor.run() => {
             eprintln!("slipway-bridge: {gone}");
+            // Kills the worker, and refuses what waits for it.
+            drop(supervisor);
             connection.as_mut().graceful_shutdown();
             // Late or refused, the frames can no longer be delivered.
             let _ = tokio::time::timeout(LAST_FRAMES, connection).await;
