@@ -1,1 +1,17 @@
+//! The whole platform, run as its programs are run: for the end-to-end tests and the benchmark.
+//!
+//! Faults of the surroundings are panics that say what to do.
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "in a test, a panic that names the fault is the report"
+)]
 
+mod containers;
+mod platform;
+mod projects;
+
+pub use containers::{containers_of, images_of};
+pub use platform::{ADMIN_PASSWORD, Mode, Platform};
+pub use projects::Project;

@@ -1,0 +1,245 @@
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use slipway_clients::platform::Client;
+use slipway_config::Secret;
+use slipway_models::auth::{LoginRequest, RegisterRequest};
+use slipway_testkit::{TestDatabase, required_setting};
+use tempfile::TempDir;
+
+use crate::containers::remove_all_of;
+
+/// The first superuser's password.
+pub const ADMIN_PASSWORD: &str = "Correct horse battery";
+
+/// How long a platform may take to be ready: making RSA keys is part of it, on a machine with other work.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// How the services run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// All in one process.
+    Standalone,
+    /// Each as a program of its own.
+    Separate,
+}
+
+/// A running platform with state of its own. Dropping it leaves nothing behind.
+pub struct Platform {
+    mode: Mode,
+    gateway: String,
+    children: Vec<Child>,
+    settings: Vec<(String, String)>,
+    directory: TempDir,
+    auth_database: TestDatabase,
+    functions_database: TestDatabase,
+}
+
+impl Platform {
+    /// Starts a platform and waits until it is ready.
+    pub async fn start(mode: Mode) -> Self {
+        Self::start_with(mode, &[]).await
+    }
+
+    /// Starts a platform with settings beside the usual ones.
+    pub async fn start_with(mode: Mode, settings: &[(&str, &str)]) -> Self {
+        let auth_database = TestDatabase::create("auth", slipway_auth::MIGRATIONS);
+        let functions_database = TestDatabase::create("functions", slipway_function_runner::MIGRATIONS);
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let ports = free_ports();
+        let mut all = usual_settings(directory.path(), &ports);
+        all.extend(database_settings("AUTH", &auth_database));
+        all.extend(database_settings("FUNCTIONS", &functions_database));
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let mut platform = Self {
+            mode,
+            gateway: format!("http://127.0.0.1:{}", ports[0]),
+            children: Vec::new(),
+            settings: all,
+            directory,
+            auth_database,
+            functions_database,
+        };
+        platform.restart().await;
+        platform
+    }
+
+    /// Starts the programs, and waits until the gateway says that all are ready.
+    pub async fn restart(&mut self) {
+        let programs: &[&str] = match self.mode {
+            Mode::Standalone => &["slipway-standalone"],
+            Mode::Separate => &["slipway-auth", "slipway-function-runner", "slipway-gateway"],
+        };
+        self.children = programs.iter().map(|program| self.spawn(program)).collect();
+        let client = reqwest::Client::builder().build().expect("an HTTP client");
+        let ready = async {
+            loop {
+                let answer = client.get(format!("{}/health", self.gateway)).send().await;
+                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(READY_WITHIN, ready).await.is_err() {
+            panic!("the platform is not ready within {READY_WITHIN:?}; its log:\n{}", self.log());
+        }
+    }
+
+    /// Kills the programs as `kill -9` does: they can tidy up nothing.
+    pub fn kill(&mut self) {
+        for mut child in self.children.drain(..) {
+            child.kill().expect("the program is ours");
+            child.wait().expect("the program is ours");
+        }
+    }
+
+    /// Stops the programs as an operator does (SIGTERM), and waits for their end.
+    pub fn stop(&mut self) {
+        for child in &self.children {
+            let told = Command::new("kill").arg(child.id().to_string()).status();
+            assert!(told.is_ok_and(|status| status.success()), "the program is ours");
+        }
+        for mut child in self.children.drain(..) {
+            let status = child.wait().expect("the program is ours");
+            assert!(status.success(), "a program stopped with {status}");
+        }
+    }
+
+    /// Returns the gateway's address, as in `http://127.0.0.1:8080`.
+    pub fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
+    /// Returns the state directory of the function-runner.
+    pub fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    /// Takes both databases away: connections are cut and new ones refused.
+    pub fn stop_databases(&self) {
+        self.auth_database.stop();
+        self.functions_database.stop();
+    }
+
+    /// Gives both databases back.
+    pub fn start_databases(&self) {
+        self.auth_database.start();
+        self.functions_database.start();
+    }
+
+    /// Returns a client without a sign-in.
+    pub fn anonymous(&self) -> Client {
+        Client::new(&self.gateway).expect("the gateway's address")
+    }
+
+    /// Registers a person and signs them in.
+    pub async fn sign_in(&self, name: &str) -> Client {
+        let email = format!("{name}@example.org");
+        let account = RegisterRequest {
+            email: email.clone(),
+            password: ADMIN_PASSWORD.to_owned(),
+            username: None,
+            full_name: None,
+        };
+        self.anonymous().register(&account).await.expect("a new account");
+        let login = LoginRequest { email: Some(email), username: None, password: ADMIN_PASSWORD.to_owned() };
+        let tokens = self.anonymous().login(&login).await.expect("a session");
+        self.anonymous().with_token(Secret::new(tokens.access_token))
+    }
+
+    /// Returns the command line of a person whose sign-in is kept apart from others'.
+    pub fn slipway(&self, person: &str) -> Command {
+        let mut command = Command::new(program("slipway"));
+        command.env("SLIPWAY_CONFIG_DIR", self.directory.path().join("cli").join(person));
+        command
+    }
+
+    /// Returns all that the programs have logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.path().join("platform.log")
+    }
+
+    fn spawn(&self, name: &str) -> Child {
+        let log = File::options().create(true).append(true).open(self.log_path()).expect("the log");
+        Command::new(program(name))
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|fault| panic!("{name}: {fault}"))
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the platform's log:\n{}", self.log());
+        }
+        for mut child in self.children.drain(..) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        remove_all_of(&self.state());
+    }
+}
+
+fn usual_settings(directory: &Path, ports: &[u16; 6]) -> Vec<(String, String)> {
+    let path = |name: &str| directory.join(name).display().to_string();
+    for name in ["keys", "state", "run"] {
+        std::fs::create_dir(directory.join(name)).expect("a directory");
+    }
+    let [gateway, auth, functions, gateway_operations, auth_operations, functions_operations] = ports;
+    [
+        ("GATEWAY_PORT", gateway.to_string()),
+        ("AUTH_PORT", auth.to_string()),
+        ("FUNCTIONS_PORT", functions.to_string()),
+        ("GATEWAY_OPERATIONS_PORT", gateway_operations.to_string()),
+        ("AUTH_OPERATIONS_PORT", auth_operations.to_string()),
+        ("FUNCTIONS_OPERATIONS_PORT", functions_operations.to_string()),
+        ("AUTH_URL", format!("http://127.0.0.1:{auth}")),
+        ("FUNCTIONS_URL", format!("http://127.0.0.1:{functions}")),
+        ("AUTH_OPERATIONS_URL", format!("http://127.0.0.1:{auth_operations}")),
+        ("FUNCTIONS_OPERATIONS_URL", format!("http://127.0.0.1:{functions_operations}")),
+        ("KEYS_DIR", path("keys")),
+        ("STATE_DIR", path("state")),
+        ("RUN_DIR", path("run")),
+        ("PODMAN_SOCKET", required_setting("SLIPWAY_TEST_PODMAN_SOCKET")),
+        ("PODMAN_MANAGED", "false".to_owned()),
+        ("ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
+        ("LOG_FORMAT", "json".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+fn database_settings(prefix: &str, database: &TestDatabase) -> [(String, String); 2] {
+    [
+        (format!("{prefix}_DATABASE_URL"), database.url().expose().to_owned()),
+        (format!("{prefix}_DATABASE_OWNER_URL"), database.owner_url().expose().to_owned()),
+    ]
+}
+
+/// Finds ports that are free, and different from each other.
+fn free_ports() -> [u16; 6] {
+    let held: [TcpListener; 6] =
+        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    held.each_ref().map(|listener| listener.local_addr().expect("its address").port())
+}
+
+/// Finds a program of ours beside the test's own: `target/debug` or `target/release`.
+fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("the test's own path");
+    let found = own.ancestors().skip(1).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!("{name} is not built: run the tests by `make test`, or `cargo build --workspace --bins`")
+    })
+}

@@ -1,0 +1,17 @@
+//! The platform end to end: its programs, real PostgreSQL, real Podman, over HTTP and by the command line.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that panics has said what is wrong"
+)]
+
+mod archives;
+mod bad_input;
+mod crash;
+mod examples;
+mod failures;
+mod isolation;
+mod main_job;
+mod outage;
+mod support;
