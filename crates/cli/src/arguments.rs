@@ -143,6 +143,10 @@ pub(crate) struct Logs {
     /// Only newer lines: an age such as 90s, 10m, 2h or 7d, or a time (RFC 3339)
     #[arg(long, value_parser = since)]
     pub(crate) since: Option<DateTime<Utc>>,
+
+    /// At most this many lines: the newest
+    #[arg(long, short = 'n', value_name = "LINES", default_value_t = 1_000)]
+    pub(crate) limit: usize,
 }
 
 /// Delete a function with its versions, runs and logs

@@ -47,7 +47,7 @@ impl Output {
         if let Some(hint) = &failure.hint {
             note(&format!("hint: {hint}"));
         }
-        if let Some(problem) = failure.problem.as_ref().filter(|problem| problem.status >= 500) {
+        if let Some(problem) = failure.problem.as_ref().filter(|_| failure.is_unavailable()) {
             note(&format!("request: {}", problem.request_id));
         }
     }

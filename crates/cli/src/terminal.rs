@@ -1,10 +1,13 @@
 //! Questions to the person at the terminal.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin};
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _, stderr, stdin};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::failure::Failure;
+
+/// More than any password, less than what hurts, in bytes.
+const MAX_LINE: u64 = 64 * 1024;
 
 /// Asks a question and returns the answer, without its line end. There must be a terminal; `otherwise` says what to do
 /// where there is none.
@@ -26,7 +29,7 @@ pub(crate) async fn ask_secret(question: &str, otherwise: &str) -> Result<String
 pub(crate) async fn read_line() -> Result<String, Failure> {
     let read = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
-        stdin().lock().read_line(&mut line).map(|_| line)
+        stdin().lock().take(MAX_LINE).read_line(&mut line).map(|_| line)
     });
     let line = read.await.map_err(std::io::Error::from).flatten();
     let line = line.map_err(|fault| Failure::local(format!("cannot read the input: {fault}")))?;

@@ -3,10 +3,18 @@ use std::time::Duration;
 
 use slipway_models::problem::{FieldError, ProblemBody};
 
-/// Says why a base URL cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not the URL of a server: expected http:// or https://, a host, and neither credentials nor a query")]
-pub struct InvalidUrl;
+/// Says why a client cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// The base URL is none.
+    #[error(
+        "not the URL of a server: expected http:// or https://, a host, and neither credentials nor a query"
+    )]
+    Url,
+    /// TLS cannot be set up, such as where the system has no certificate authorities.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+}
 
 /// Why a call has no answer of the kind that was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -73,11 +81,15 @@ impl From<reqwest::Error> for ClientError {
         if fault.is_timeout() {
             return Self::TimedOut;
         }
-        // The outer errors only say that sending failed; the innermost says why.
-        let mut cause: &dyn Error = &fault;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
-        Self::Unreachable(cause.to_string())
+        Self::Unreachable(innermost(&fault))
     }
+}
+
+/// The outer errors only say that it failed; the innermost says why.
+pub(crate) fn innermost(fault: &dyn Error) -> String {
+    let mut cause = fault;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }

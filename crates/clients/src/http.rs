@@ -8,7 +8,8 @@ use reqwest::{Method, Request, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use slipway_models::problem::ProblemBody;
 
-use crate::{ClientError, InvalidUrl};
+use crate::error::innermost;
+use crate::{ClientError, SetupError};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -25,26 +26,24 @@ pub struct Http {
 }
 
 impl Http {
-    /// Makes a client of another service on the private network. It never goes through a proxy.
-    pub fn internal(base: &str) -> Result<Self, InvalidUrl> {
-        Self::build(base, reqwest::Client::builder().no_proxy())
-    }
-
-    /// Makes a client of a server that may be anywhere. The environment's proxies are used, except for this machine.
-    pub fn external(base: &str) -> Result<Self, InvalidUrl> {
+    /// Makes a client of the server at `base`. The environment's proxies are used, except for this machine.
+    pub fn new(base: &str) -> Result<Self, SetupError> {
+        let base = parse(base)?;
         let builder = reqwest::Client::builder();
-        Self::build(base, if is_this_machine(&parse(base)?) { builder.no_proxy() } else { builder })
-    }
-
-    fn build(base: &str, builder: reqwest::ClientBuilder) -> Result<Self, InvalidUrl> {
+        let builder = match (is_this_machine(&base), base.scheme()) {
+            // Where the system has no certificate authorities, it can still speak to itself.
+            (true, "http") => builder.no_proxy().tls_certs_only([]),
+            (true, _) => builder.no_proxy(),
+            (false, _) => builder,
+        };
         let client = builder
             .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_WITHIN)
             .timeout(ANSWER_WITHIN)
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|_| InvalidUrl)?;
-        Ok(Self { client, base: parse(base)? })
+            .map_err(|fault| SetupError::Tls(innermost(&fault)))?;
+        Ok(Self { client, base })
     }
 
     /// Tells whether requests would cross a network unencrypted.
@@ -98,15 +97,15 @@ impl Http {
     }
 }
 
-fn parse(base: &str) -> Result<Url, InvalidUrl> {
-    let url = Url::parse(base).map_err(|_| InvalidUrl)?;
+fn parse(base: &str) -> Result<Url, SetupError> {
+    let url = Url::parse(base).map_err(|_| SetupError::Url)?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
-    if plain { Ok(url) } else { Err(InvalidUrl) }
+    if plain { Ok(url) } else { Err(SetupError::Url) }
 }
 
 fn is_this_machine(url: &Url) -> bool {

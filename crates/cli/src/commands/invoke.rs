@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
-use std::io::{self, Read as _};
+use std::fs::File;
+use std::io::{self, Read};
 
 use serde_json::Value;
 use slipway_models::functions::{InvokeAnswer, InvokeRequest};
@@ -9,6 +10,9 @@ use crate::commands::find;
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::session::Store;
+
+/// In bytes; platforms take far less.
+const MAX_BODY: u64 = 256 * 1024 * 1024;
 
 pub(crate) async fn run(options: Invoke, store: &Store, output: &Output) -> Result<(), Failure> {
     let body = options.data.as_deref().map(body).transpose()?;
@@ -47,21 +51,27 @@ fn summary(answer: &InvokeAnswer) -> String {
 /// Reads the body: JSON as it is, from a file or from standard input.
 fn body(data: &str) -> Result<Value, Failure> {
     let text = match data.strip_prefix('@') {
-        Some(path) => {
-            std::fs::read_to_string(path).map_err(|fault| Failure::local(format!("{path}: {fault}")))?
-        }
-        None if data == "-" => {
-            let mut text = String::new();
-            let read = io::stdin().lock().read_to_string(&mut text);
-            read.map_err(|fault| Failure::local(format!("cannot read the input: {fault}")))?;
-            text
-        }
+        Some(path) => File::open(path)
+            .and_then(read_bounded)
+            .map_err(|fault| Failure::local(format!("{path}: {fault}")))?,
+        None if data == "-" => read_bounded(io::stdin().lock())
+            .map_err(|fault| Failure::local(format!("cannot read the input: {fault}")))?,
         None => data.to_owned(),
     };
     serde_json::from_str(&text).map_err(|fault| {
         Failure::usage(format!("the body is not JSON: {fault}"))
             .hint(r#"a text needs quotes of its own: --data '"text"'"#)
     })
+}
+
+fn read_bounded(source: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    let mut source = source.take(MAX_BODY);
+    source.read_to_string(&mut text)?;
+    if source.limit() == 0 {
+        return Err(io::Error::other("larger than any platform takes"));
+    }
+    Ok(text)
 }
 
 fn unique(pairs: Vec<(String, String)>, kind: &str) -> Result<BTreeMap<String, String>, Failure> {

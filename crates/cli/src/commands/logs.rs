@@ -8,23 +8,28 @@ use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::session::Store;
 
-/// Prints the lines page by page. As JSON it is one line of JSON a line.
+/// Prints the newest lines in the order of time. As JSON it is one line of JSON a line.
 pub(crate) async fn run(options: Logs, store: &Store, output: &Output) -> Result<(), Failure> {
     let (client, _) = store.client().await?;
     let function = find(&client, &options.function).await?;
+    let mut lines = Vec::new();
     let mut cursor = None;
-    loop {
+    // The platform lists the newest line first.
+    while lines.len() < options.limit {
         let query =
             LogQuery { since: options.since, execution_id: options.execution, cursor: cursor.as_deref() };
         let page = client.logs(function.id, &query).await?;
-        for line in &page.items {
-            if output.is_json() { output::value(line) } else { output::line(&text(line)) }?;
-        }
-        match page.next_cursor {
-            Some(next) => cursor = Some(next),
-            None => return Ok(()),
+        lines.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
         }
     }
+    lines.truncate(options.limit);
+    lines
+        .iter()
+        .rev()
+        .try_for_each(|line| if output.is_json() { output::value(line) } else { output::line(&text(line)) })
 }
 
 fn text(line: &LogLine) -> String {

@@ -4,6 +4,7 @@ mod store;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use slipway_clients::SetupError;
 use slipway_clients::platform::Client;
 use slipway_config::Secret;
 use slipway_kernel::{Clock as _, SystemClock};
@@ -50,7 +51,10 @@ impl Session {
 
 /// Makes a client of the platform at `url` that is not signed in.
 pub(crate) fn anonymous_client(url: &str) -> Result<Client, Failure> {
-    Client::new(url).map_err(|fault| Failure::usage(format!("{url}: {fault}")))
+    Client::new(url).map_err(|fault| match fault {
+        SetupError::Url => Failure::usage(format!("{url}: {fault}")),
+        SetupError::Tls(_) => Failure::local(fault.to_string()),
+    })
 }
 
 impl Store {

@@ -91,6 +91,20 @@ fn a_platform_that_is_not_there_is_unavailable_and_leaves_no_sign_in() {
 }
 
 #[test]
+fn certificate_authorities_are_needed_for_https_only() {
+    let home = Home::new();
+    let login = |url| {
+        let mut login = home.command(["login", url, "--user", "ada"]);
+        login.env("SLIPWAY_PASSWORD", "x").env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
+        let finished = login.output().unwrap();
+        (finished.status.code().unwrap(), String::from_utf8(finished.stderr).unwrap())
+    };
+    assert_eq!(login("http://127.0.0.1:1").0, 6);
+    let (status, stderr) = login("https://127.0.0.1:1");
+    assert!(status == 7 && stderr.contains("TLS cannot be set up"), "{status} {stderr}");
+}
+
+#[test]
 fn a_url_that_is_none_is_a_usage_error() {
     let home = Home::new();
     for url in ["slipway.example.org", "ftp://host", "http://ada:secret@host"] {

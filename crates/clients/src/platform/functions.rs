@@ -105,7 +105,7 @@ impl Client {
         self.http.json(self.request(Method::GET, &format!("/executions/{id}"))).await
     }
 
-    /// Returns a page of a function's log.
+    /// Returns a page of a function's log, the newest line first.
     pub async fn logs(&self, id: FunctionId, query: &LogQuery<'_>) -> Result<Page<LogLine>, ClientError> {
         let since = query.since.map(|since| ("since", since.to_rfc3339_opts(SecondsFormat::Micros, true)));
         let execution = query.execution_id.map(|id| ("execution_id", id.to_string()));

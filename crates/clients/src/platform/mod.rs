@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use slipway_config::Secret;
 use slipway_kernel::Page;
 
-use crate::{ClientError, Http, InvalidUrl};
+use crate::{ClientError, Http, SetupError};
 
 /// A client of the platform: anyone's at first, a person's with [`Client::with_token`].
 #[derive(Debug, Clone)]
@@ -22,8 +22,8 @@ pub struct Client {
 
 impl Client {
     /// Makes a client of the gateway at `url`.
-    pub fn new(url: &str) -> Result<Self, InvalidUrl> {
-        Ok(Self { http: Http::external(url)?, token: None })
+    pub fn new(url: &str) -> Result<Self, SetupError> {
+        Ok(Self { http: Http::new(url)?, token: None })
     }
 
     /// Returns the same client, signed in by an access token.

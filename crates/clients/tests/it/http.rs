@@ -9,7 +9,7 @@ use crate::server::{Server, answer};
 const DROPPED: String = String::new();
 
 async fn get(server: &Server) -> Result<Value, ClientError> {
-    let http = Http::internal(&server.url).unwrap();
+    let http = Http::new(&server.url).unwrap();
     http.json(http.request(Method::GET, "/things")).await
 }
 
@@ -31,7 +31,7 @@ async fn a_read_is_given_up_after_three_attempts() {
 #[tokio::test]
 async fn what_may_have_been_carried_out_is_sent_once() {
     let server = Server::start(vec![DROPPED]).await;
-    let http = Http::internal(&server.url).unwrap();
+    let http = Http::new(&server.url).unwrap();
     let fault = http.send(http.request(Method::POST, "/things").body("{}")).await.unwrap_err();
     assert!(matches!(fault, ClientError::Unreachable(_)), "{fault:?}");
     assert_eq!(server.received().await.len(), 1);
@@ -40,7 +40,7 @@ async fn what_may_have_been_carried_out_is_sent_once() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_named_as_the_cause() {
     // Port 1 of the loopback: nobody listens there.
-    let http = Http::internal("http://127.0.0.1:1").unwrap();
+    let http = Http::new("http://127.0.0.1:1").unwrap();
     let fault = http.send(http.request(Method::POST, "/things")).await.unwrap_err().to_string();
     assert!(fault.contains("refused"), "{fault}");
 }
@@ -85,7 +85,7 @@ async fn an_answer_that_is_not_the_platforms_says_so() {
 #[tokio::test]
 async fn a_slow_answer_ends_at_the_deadline_and_is_not_asked_for_again() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let http = Http::internal(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let http = Http::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let request = http.request(Method::GET, "/things").timeout(Duration::from_millis(50));
     assert!(matches!(http.send(request).await, Err(ClientError::TimedOut)));
     listener.accept().await.unwrap();
@@ -96,9 +96,9 @@ async fn a_slow_answer_ends_at_the_deadline_and_is_not_asked_for_again() {
 fn urls_that_are_no_server_are_refused() {
     for url in ["", "slipway.example", "ftp://host", "http://user:pw@host", "http://host?x=1", "file:///etc"]
     {
-        assert!(Http::internal(url).is_err(), "{url}");
+        assert!(Http::new(url).is_err(), "{url}");
     }
     for url in ["http://[::1]:8080", "https://host/prefix/"] {
-        assert!(Http::external(url).is_ok(), "{url}");
+        assert!(Http::new(url).is_ok(), "{url}");
     }
 }
