@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The Podman side of a stack: its API service, and forgetting all that it ran and stored.
-# Sourced, never run; needs output.sh, state.sh and daemons.sh.
+# Sourced, never run; needs output.sh, state.sh, daemons.sh and postgres.sh.
 
 podman_socket() {
     printf '%s/podman.sock\n' "$RUN_DIR"
@@ -20,6 +20,28 @@ start_podman_service() {
 stop_podman_service() {
     stop_daemon podman-service 10
     rm -f "$(podman_socket)"
+}
+
+# Prints the ids of processes whose command line or environment names a directory of this stack, but not those of its
+# PostgreSQL and its Podman service, and not the caller's.
+stack_pids() {
+    local known candidates pid
+    known=$(printf '%s\n' $$ "$PPID" "$(daemon_pid podman-service || true)" "$(cluster_pids)")
+    # shellcheck disable=SC2062 # the braces name files
+    candidates=$(grep -lsaF --file=<(printf '%s/\n' "$STATE_DIR" "$RUN_DIR") /proc/[0-9]*/{cmdline,environ} |
+        cut -d / -f 3 | sort -u | grep -vxF "$known" || true)
+    # The commands of this search are over by now.
+    for pid in $candidates; do
+        [[ ! -d /proc/$pid ]] || printf '%s\n' "$pid"
+    done
+}
+
+# Kills what the tests of this stack left running.
+kill_stack_processes() {
+    local pid
+    for pid in $(stack_pids); do
+        kill -9 "$pid" 2>/dev/null || true
+    done
 }
 
 # Prints every image tag with the image's id, sorted.

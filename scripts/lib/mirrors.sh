@@ -2,20 +2,19 @@
 # Where packages come from: what this host's own apt, pip and npm are configured to use.
 # Sourced, never run.
 
-# Prints a sources.list for a Debian suite from the Debian mirrors in apt's configuration; the public ones otherwise.
-debian_sources() {
+# Prints the lines of a sources.list for a Debian suite, from the Debian mirrors in apt's configuration. Nothing where
+# apt has none: mmdebstrap then uses the public ones.
+debian_mirrors() {
     local suite=$1 label address archive security
     while IFS='|' read -r label address; do
         case $label in
             Debian) archive=${archive:-$address} ;;
             Debian-Security) security=${security:-$address} ;;
         esac
-    done < <(apt-get indextargets --format "\$(LABEL)|\$(REPO_URI)" 'Created-By: Packages' 'Origin: Debian' 2>/dev/null || true)
-    cat <<SOURCES
-deb ${archive:-http://deb.debian.org/debian} $suite main
-deb ${archive:-http://deb.debian.org/debian} $suite-updates main
-deb ${security:-http://deb.debian.org/debian-security} $suite-security main
-SOURCES
+    done < <(apt-get indextargets --format "\$(LABEL)|\$(REPO_URI)" 'Created-By: Packages' 'Origin: Debian' 2>/dev/null)
+    if [[ -n ${archive-} && -n ${security-} ]]; then
+        printf 'deb %s main\n' "$archive $suite" "$archive $suite-updates" "$security $suite-security"
+    fi
 }
 
 # Prints apt's proxy, certificate and time-out settings, which mmdebstrap would not read.
@@ -23,25 +22,14 @@ apt_transport() {
     apt-config dump --no-empty Acquire::http Acquire::https 2>/dev/null || true
 }
 
-# Prints the value of a key in the first of npm's configuration files that has it.
-npm_setting() {
-    sed -n "s/^$1 *= *//p" ~/.npmrc /etc/npmrc /usr/etc/npmrc /usr/local/etc/npmrc 2>/dev/null | head -n 1
-}
-
-npm_registry() {
-    local registry
-    registry=${NPM_CONFIG_REGISTRY:-$(npm_setting registry)}
-    printf '%s\n' "${registry:-https://registry.npmjs.org/}"
-}
-
-# Prints a setting of pip, such as `index-url`, from its environment variable or the first file that has it.
-pip_setting() {
-    local variable=PIP_${1//-/_}
-    variable=${variable^^}
+# setting NAME VARIABLE FILE...: prints a setting from the environment, else from the first file that has it.
+setting() {
+    local name=$1 variable=$2
+    shift 2
     if [[ -n ${!variable-} ]]; then
         printf '%s\n' "${!variable}"
     else
-        sed -n "s/^$1 *= *//p" ~/.config/pip/pip.conf ~/.pip/pip.conf /etc/pip.conf 2>/dev/null | head -n 1
+        sed -s -n "/^$name *=/ { s/^$name *= *//p; q }" "$@" 2>/dev/null || true
     fi
 }
 
@@ -57,7 +45,8 @@ without_credentials() {
 # Prints the pip.conf of build images.
 build_pip_conf() {
     local index
-    index=$(without_credentials "$(pip_setting index-url)" "pip index")
+    index=$(setting index-url PIP_INDEX_URL ~/.config/pip/pip.conf ~/.pip/pip.conf /etc/pip.conf)
+    index=$(without_credentials "$index" "pip index")
     printf '[global]\n'
     [[ -z $index ]] || printf 'index-url = %s\n' "$index"
 }
@@ -65,7 +54,8 @@ build_pip_conf() {
 # Prints the npmrc of build images.
 build_npmrc() {
     local registry
-    registry=$(without_credentials "$(npm_registry)" "npm registry")
+    registry=$(setting registry NPM_CONFIG_REGISTRY ~/.npmrc /etc/npmrc /usr/etc/npmrc /usr/local/etc/npmrc)
+    registry=$(without_credentials "$registry" "npm registry")
     [[ -z $registry ]] || printf 'registry=%s\n' "$registry"
 }
 

@@ -43,7 +43,8 @@ cluster_running() {
 
 # Prints the ids of all processes of the cluster, those that outlive a killed postmaster for a moment as well.
 cluster_pids() {
-    find /proc -mindepth 2 -maxdepth 2 -name cwd -lname "$STATE_DIR/postgres/data" 2>/dev/null | cut -d / -f 3
+    { find /proc -mindepth 2 -maxdepth 2 -name cwd -lname "$STATE_DIR/postgres/data" 2>/dev/null || true; } |
+        cut -d / -f 3
 }
 
 cluster_gone() {
