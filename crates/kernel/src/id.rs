@@ -68,6 +68,8 @@ typed_id! {
     ExecutionId = "execution";
     /// A function.
     FunctionId = "function";
+    /// One container that a function runs in.
+    InstanceId = "instance";
     /// One line of a function's log.
     LogLineId = "log line";
     /// One request, as logs and problem answers name it.

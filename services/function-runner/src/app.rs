@@ -18,9 +18,10 @@ use crate::build::{BuildQueue, Images, Workspaces};
 use crate::config::Config;
 use crate::handlers::{ArchiveLimit, Idempotency};
 use crate::instances::Instances;
+use crate::records::{Flusher, Records};
 use crate::routes;
 use crate::runner_id::RunnerId;
-use crate::service::{Builds, Deployments, Functions};
+use crate::service::{Builds, Deployments, Executions, Functions, Invocations};
 
 /// The tables of function-runner.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -61,9 +62,9 @@ impl Service for FunctionRunner {
             Arc::new(PodmanRuntime::new(PodmanConfig::new(&config.podman.socket)));
         let parts = Parts::assemble(&config, &db, clock, &host, Arc::clone(&podman), stop).await?;
 
-        let readiness = readiness(db, podman);
+        let readiness = readiness(db, podman, Arc::clone(&parts.builds));
         let (verifier, limit) = (Data::new(host.verifier), Data::new(ArchiveLimit(config.archive_bytes)));
-        let (instances, queue) = (parts.instances.clone(), parts.queue.clone());
+        let (instances, queue, flusher) = (parts.instances.clone(), parts.queue.clone(), parts.flusher.clone());
         let application =
             Application::bind(Self::NAME, &config.server, metrics, readiness, move |app: &mut ServiceConfig| {
                 app.app_data(verifier.clone()).app_data(limit.clone());
@@ -73,6 +74,7 @@ impl Service for FunctionRunner {
         Ok(application.on_stop(async move {
             queue.stop_all().await;
             instances.stop().await;
+            flusher.stop().await;
             if let Some(service) = service {
                 service.stop().await;
             }
@@ -113,8 +115,12 @@ impl Host {
 struct Parts {
     functions: Data<Functions>,
     deployments: Data<Deployments>,
+    executions: Data<Executions>,
+    invocations: Data<Invocations>,
     idempotency: Data<Idempotency>,
+    builds: Arc<Builds>,
     instances: Instances,
+    flusher: Flusher,
     queue: BuildQueue,
 }
 
@@ -134,6 +140,8 @@ impl Parts {
             stop.clone(),
         )
         .await?;
+        let records = Arc::new(Records::open(config.records.clone(), db.clone(), &clock).await?);
+        let flusher = Flusher::start(Arc::clone(&records));
         let images = Arc::new(Images::new(podman, db.clone(), host.runner.clone(), config.build.clone()));
         let queue = BuildQueue::new(config.builds_at_a_time);
         let functions = Arc::new(Functions::new(
@@ -157,16 +165,21 @@ impl Parts {
             db.clone(),
             Arc::clone(&clock),
             images,
-            builds,
+            Arc::clone(&builds),
             queue.clone(),
             host.workspaces.clone(),
             config.deployments.clone(),
         );
+        let invocations = Invocations::new(instances.clone(), Arc::clone(&records), Arc::clone(&clock));
         Ok(Self {
+            executions: Data::new(Executions::new(Arc::clone(&functions), records)),
+            invocations: Data::new(invocations),
             functions: functions.into(),
             deployments: Data::new(deployments),
             idempotency: Data::new(Idempotency::new(db.clone(), clock)),
+            builds,
             instances,
+            flusher,
             queue,
         })
     }
@@ -174,12 +187,18 @@ impl Parts {
     fn add_to(&self, app: &mut ServiceConfig) {
         app.app_data(self.functions.clone())
             .app_data(self.deployments.clone())
+            .app_data(self.executions.clone())
+            .app_data(self.invocations.clone())
             .app_data(self.idempotency.clone());
     }
 }
 
-fn readiness(db: Database, podman: Arc<dyn ContainerRuntime>) -> Readiness {
+fn readiness(db: Database, podman: Arc<dyn ContainerRuntime>, builds: Arc<Builds>) -> Readiness {
     Readiness::default()
+        .with("recovery", move || {
+            let recovered = builds.require_recovered().map_err(|fault| fault.to_string());
+            async move { recovered }
+        })
         .with("database", move || {
             let db = db.clone();
             async move { db.ping().await.map_err(|fault| fault.to_string()) }

@@ -17,6 +17,8 @@ pub(crate) enum FunctionError {
     NotFound,
     #[error("there is no such deployment")]
     DeploymentNotFound,
+    #[error("there is no such execution")]
+    ExecutionNotFound,
     #[error("no version of the function is active")]
     NotActive,
     #[error("fields are at fault")]
@@ -69,7 +71,9 @@ impl From<FunctionError> for Problem {
         let detail = error.to_string();
         let refused = |code| Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::new(code), &detail);
         match error {
-            FunctionError::NotFound | FunctionError::DeploymentNotFound => Self::not_found(detail),
+            FunctionError::NotFound | FunctionError::DeploymentNotFound | FunctionError::ExecutionNotFound => {
+                Self::not_found(detail)
+            }
             FunctionError::NotActive => {
                 Self::new(StatusCode::CONFLICT, ErrorCode::new("function_not_active"), detail)
             }

@@ -8,6 +8,7 @@ pub mod domain;
 mod error;
 mod handlers;
 pub mod instances;
+mod invoke;
 mod project;
 pub mod records;
 mod routes;

@@ -2,7 +2,7 @@
 
 use actix_web::web::{ServiceConfig, delete, get, patch, post};
 use slipway_models::problem::ProblemBody;
-use slipway_web::resource;
+use slipway_web::{BodyLimit, resource};
 use utoipa::OpenApi;
 
 use crate::handlers;
@@ -17,6 +17,14 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
                 .route(delete().to(handlers::delete)),
         )
         .service(resource("/api/v1/functions/{id}/deployments").route(get().to(handlers::deployments)))
+        .service(
+            resource("/api/v1/functions/{id}/invoke")
+                .app_data(BodyLimit(handlers::MAX_INVOKE_BYTES))
+                .route(post().to(handlers::invoke)),
+        )
+        .service(resource("/api/v1/functions/{id}/executions").route(get().to(handlers::executions)))
+        .service(resource("/api/v1/functions/{id}/logs").route(get().to(handlers::logs)))
+        .service(resource("/api/v1/executions/{id}").route(get().to(handlers::execution)))
         .service(resource("/api/v1/deployments/{id}").route(get().to(handlers::deployment)))
         .service(resource("/api/v1/deployments/{id}/logs").route(get().to(handlers::deployment_log)));
 }
@@ -30,6 +38,10 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::function,
         handlers::configure,
         handlers::delete,
+        handlers::invoke,
+        handlers::executions,
+        handlers::execution,
+        handlers::logs,
         handlers::deployments,
         handlers::deployment,
         handlers::deployment_log

@@ -1,11 +1,13 @@
 //! From the spool to PostgreSQL.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use slipway_db::DbError;
 use slipway_kernel::{ExecutionId, FunctionId};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::Records;
 use crate::domain::Execution;
@@ -23,9 +25,32 @@ const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// How long the last flush of a stopping runner may take. What it leaves is written at the next start.
 const LAST_FLUSH: Duration = Duration::from_secs(5);
 
+/// The task that moves records to PostgreSQL as they come. Clones stand for the same task.
+#[derive(Clone)]
+pub struct Flusher {
+    task: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Flusher {
+    /// Starts the task on the current Tokio runtime.
+    pub fn start(records: Arc<Records>) -> Self {
+        let (task, stop) = (TaskTracker::new(), CancellationToken::new());
+        let stopped = stop.clone();
+        task.spawn(async move { records.keep_flushing(stopped).await });
+        Self { task, stop }
+    }
+
+    /// Ends the task when it has moved what is there, or after 5 s: the next start takes over the rest.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.task.close();
+        self.task.wait().await;
+    }
+}
+
 impl Records {
-    /// Moves records to PostgreSQL as they come, until `stop` is cancelled; then moves what is left.
-    pub async fn keep_flushing(&self, stop: CancellationToken) {
+    async fn keep_flushing(&self, stop: CancellationToken) {
         let mut backoff = MIN_BACKOFF;
         loop {
             let pause = match self.flush().await {

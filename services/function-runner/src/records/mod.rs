@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+pub use flush::Flusher;
 use pending::Pending;
 use slipway_config::Reader;
 use slipway_db::{Database, DbError};

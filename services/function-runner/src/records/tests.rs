@@ -10,7 +10,6 @@ use slipway_models::functions::{FunctionConfig, LogStream, Runtime};
 use slipway_telemetry::Metrics;
 use slipway_testkit::{TestDatabase, fixed_clock};
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::domain::{Trigger, Version};
@@ -246,9 +245,7 @@ async fn an_end_in_the_database_is_final() {
 async fn while_the_database_is_away_runs_are_recorded_and_reach_it_later() {
     let home = Home::new();
     let records = Arc::new(home.open().await);
-    let stop = CancellationToken::new();
-    let (flusher, stopped) = (Arc::clone(&records), stop.clone());
-    let flusher = tokio::spawn(async move { flusher.keep_flushing(stopped).await });
+    let flusher = Flusher::start(Arc::clone(&records));
     home.database.stop();
     let run = home.begin();
     records.began(run.clone()).await.unwrap();
@@ -266,8 +263,7 @@ async fn while_the_database_is_away_runs_are_recorded_and_reach_it_later() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(home.list(&records).await, [ended]);
-    stop.cancel();
-    flusher.await.unwrap();
+    flusher.stop().await;
 }
 
 #[tokio::test]

@@ -139,6 +139,8 @@ impl Functions {
     /// Deletes an owner's function and all that belongs to it: rows, builds on their way, containers, images. What a
     /// crash leaves of the latter, the next start removes.
     pub(crate) async fn delete(&self, owner: UserId, id: FunctionId) -> Result<(), FunctionError> {
+        self.find(owner, id).await?;
+        self.delete_records(owner, id).await?;
         let in_order = self.changes.lock().await;
         let images = self
             .db
@@ -154,6 +156,24 @@ impl Functions {
         self.instances.remove_function(id).await;
         self.images.remove_unnamed(images).await;
         Ok(())
+    }
+
+    /// Deletes runs and log lines in steps: of a busy function there are more than one statement has time for.
+    async fn delete_records(&self, owner: UserId, id: FunctionId) -> Result<(), FunctionError> {
+        const STEP: i64 = 5_000;
+        loop {
+            let deleted = self
+                .db
+                .run("function.delete_records", move |connection| {
+                    let lines = store::log_lines::delete_of_function(connection, owner, id, STEP)?;
+                    let runs = store::executions::delete_of_function(connection, owner, id, STEP)?;
+                    Ok::<_, FunctionError>(lines + runs)
+                })
+                .await?;
+            if deleted == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Makes a deployment that was built and checked the one that answers calls, unless a newer one does; `log` is

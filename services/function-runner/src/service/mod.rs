@@ -2,10 +2,14 @@
 
 mod builds;
 mod deployments;
+mod executions;
 mod functions;
+mod invocations;
 mod recovery;
 mod versions;
 
 pub(crate) use builds::Builds;
 pub(crate) use deployments::{DeployRequest, DeploymentLimits, Deployments, Target};
+pub(crate) use executions::Executions;
 pub(crate) use functions::Functions;
+pub(crate) use invocations::{Invocations, InvokeError};

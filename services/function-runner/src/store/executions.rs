@@ -101,13 +101,15 @@ pub(crate) fn share_functions(
     Ok(there.load::<Uuid>(connection)?.into_iter().map(FunctionId::from).collect())
 }
 
-/// Deletes some of a function's executions; returns how many, 0 when none is left.
+/// Deletes some of an owner's function's executions; returns how many, 0 when none is left.
 pub(crate) fn delete_of_function(
     connection: &mut PgConnection,
+    owner: UserId,
     function_id: FunctionId,
     limit: i64,
 ) -> Result<usize, DbError> {
     let some = executions::table
+        .filter(executions::owner_id.eq(owner.as_uuid()))
         .filter(executions::function_id.eq(function_id.as_uuid()))
         .limit(limit)
         .select(executions::id)

@@ -62,13 +62,15 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Deletes some of a function's lines; returns how many, 0 when none is left.
+/// Deletes some of an owner's function's lines; returns how many, 0 when none is left.
 pub(crate) fn delete_of_function(
     connection: &mut PgConnection,
+    owner: UserId,
     function_id: FunctionId,
     limit: i64,
 ) -> Result<usize, DbError> {
     let some = log_lines::table
+        .filter(log_lines::owner_id.eq(owner.as_uuid()))
         .filter(log_lines::function_id.eq(function_id.as_uuid()))
         .limit(limit)
         .select(log_lines::id)

@@ -1,0 +1,120 @@
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use actix_web::web::{self, Data};
+use actix_web::{FromRequest as _, HttpMessage as _, HttpRequest, HttpResponse};
+use slipway_kernel::{ErrorCode, FunctionId, UserId};
+use slipway_models::functions::{InvokeAnswer, InvokeRequest};
+use slipway_models::problem::ProblemBody;
+use slipway_telemetry::outgoing_headers;
+use slipway_web::{Caller, Json, Problem, UsersOutcome};
+
+use super::idempotency::{Answer, Idempotency};
+use crate::invoke::Call;
+use crate::service::{Functions, Invocations, InvokeError};
+
+/// The most bytes of a call.
+pub(crate) const MAX_INVOKE_BYTES: u64 = 8 * 1024 * 1024;
+const FUNCTION_FAILED: &str = "function_failed";
+const FUNCTION_TIMED_OUT: &str = "function_timed_out";
+const RETRY_BUSY_SECONDS: u32 = 1;
+/// Tells the gateway that a 5xx is what the function came to, and no fault of the platform's.
+static OUTCOME: HeaderName = HeaderName::from_static("x-slipway-function-outcome");
+
+/// Calls one of the caller's functions and waits for its answer. A call goes on when the client hangs up.
+#[utoipa::path(
+    post,
+    path = "/api/v1/functions/{id}/invoke",
+    tag = "functions",
+    params(
+        ("id" = String, Path, description = "The function"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body replays the answer"),
+    ),
+    request_body = InvokeRequest,
+    responses(
+        (status = 200, description = "The handler's answer", body = InvokeAnswer),
+        (status = 404, description = "There is none, or it is another's", body = ProblemBody),
+        (status = 409, description = "`function_not_active`, or `function_deleted` while it ran", body = ProblemBody),
+        (status = 413, description = "The call is larger than 8 MiB", body = ProblemBody),
+        (status = 422, description = "`validation_failed`", body = ProblemBody),
+        (status = 429, description = "`function_busy`: no instance is free and none can be started", body = ProblemBody),
+        (status = 502, description = "`function_failed`, with the handler's message", body = ProblemBody),
+        (status = 503, description = "`unavailable`: the run cannot be begun or recorded", body = ProblemBody),
+        (status = 504, description = "`function_timed_out`", body = ProblemBody),
+    )
+)]
+#[tracing::instrument(skip_all, fields(function.id = %id))]
+pub(crate) async fn invoke(
+    functions: Data<Functions>,
+    invocations: Data<Invocations>,
+    idempotency: Data<Idempotency>,
+    caller: Caller,
+    id: web::Path<FunctionId>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let asked = read(&request, payload).await?;
+    let (owner, id) = (caller.user_id(), *id);
+    let fingerprint = serde_json::to_vec(&(id, &asked)).map_err(Problem::internal)?;
+    let mut call = Call::try_from(asked).map_err(Problem::validation)?;
+    call.traceparent =
+        outgoing_headers().into_iter().find(|(name, _)| *name == "traceparent").map(|(_, value)| value);
+    let work = answer(functions, invocations, owner, id, call);
+    let answered = idempotency.once(&request, owner, "function.invoke", &fingerprint, work).await;
+    answered.inspect_err(|problem| {
+        if matches!(problem.code().as_str(), FUNCTION_FAILED | FUNCTION_TIMED_OUT) {
+            request.extensions_mut().insert(UsersOutcome);
+        }
+    })
+}
+
+/// Reads the body. None at all stands for `{}`.
+async fn read(request: &HttpRequest, payload: web::Payload) -> Result<InvokeRequest, Problem> {
+    let headers = request.headers();
+    let is_empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length.as_bytes() == b"0");
+    if is_empty && !headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(InvokeRequest::default());
+    }
+    let Json(asked) = Json::from_request(request, &mut payload.into_inner()).await?;
+    Ok(asked)
+}
+
+async fn answer(
+    functions: Data<Functions>,
+    invocations: Data<Invocations>,
+    owner: UserId,
+    id: FunctionId,
+    call: Call,
+) -> Result<Answer, Problem> {
+    let version = functions.active_version(owner, id).await?;
+    let answer: InvokeAnswer = invocations.invoke(&version, &call).await?;
+    Ok(Answer { status: StatusCode::OK, body: serde_json::to_vec(&answer).map_err(Problem::internal)?.into() })
+}
+
+impl From<InvokeError> for Problem {
+    fn from(error: InvokeError) -> Self {
+        let detail = error.to_string();
+        match error {
+            InvokeError::Busy(_) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::new("function_busy"), detail)
+                    .retry_after(RETRY_BUSY_SECONDS)
+            }
+            InvokeError::Failed { id, .. } => {
+                Self::new(StatusCode::BAD_GATEWAY, ErrorCode::new(FUNCTION_FAILED), detail)
+                    .of_execution(id)
+                    .header(OUTCOME.clone(), HeaderValue::from_static("failed"))
+            }
+            InvokeError::TimedOut { id, .. } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, ErrorCode::new(FUNCTION_TIMED_OUT), detail)
+                    .of_execution(id)
+                    .header(OUTCOME.clone(), HeaderValue::from_static("timed_out"))
+            }
+            InvokeError::Cancelled { id } => {
+                Self::new(StatusCode::CONFLICT, ErrorCode::new("function_deleted"), detail).of_execution(id)
+            }
+            InvokeError::NotRecorded(_) => Self::unavailable(error),
+            InvokeError::Unavailable { id, .. } | InvokeError::EndNotRecorded { id, .. } => {
+                Self::unavailable(error).of_execution(id)
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use slipway_config::Reader;
+use slipway_kernel::InstanceId;
+
+/// The longest path of a Unix socket, with its terminating zero (`sun_path`, unix(7)), less that zero.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// How instances are kept.
+#[derive(Debug, Clone)]
+pub struct InstancesConfig {
+    /// Holds a directory for each instance.
+    pub directory: PathBuf,
+    /// The most instances of all functions.
+    pub max_instances: usize,
+    /// The most memory of all instances, in MiB.
+    pub max_memory_mb: u64,
+    /// The most calls of one function that wait for an instance.
+    pub max_waiting: usize,
+    /// How long an instance stays without a call.
+    pub idle: Duration,
+    /// How long an instance may take to become ready.
+    pub start_timeout: Duration,
+    /// How often containers are compared with what is known.
+    pub sweep: Duration,
+}
+
+impl InstancesConfig {
+    /// Reads `INSTANCES_MAX` (1 to 10,000, 100), `INSTANCES_MEMORY_MB` (64 and more, three quarters of the host's),
+    /// `INSTANCE_QUEUE` (0 to 100,000, 200), `INSTANCE_IDLE_SECONDS` (1 to 86,400, 300),
+    /// `INSTANCE_START_TIMEOUT_MS` (100 to 600,000, 30,000) and `INSTANCE_SWEEP_SECONDS` (1 to 3,600, 30). The
+    /// directories lie in `run_dir`.
+    pub fn read(reader: &mut Reader<'_>, run_dir: &Path) -> Self {
+        let config = Self {
+            directory: run_dir.join("i"),
+            max_instances: reader.within("INSTANCES_MAX", 100, 1..=10_000),
+            max_memory_mb: reader.within("INSTANCES_MEMORY_MB", host_memory_mb() / 4 * 3, 64..),
+            max_waiting: reader.within("INSTANCE_QUEUE", 200, 0..=100_000),
+            idle: Duration::from_secs(reader.within("INSTANCE_IDLE_SECONDS", 300, 1..=86_400)),
+            start_timeout: Duration::from_millis(reader.within(
+                "INSTANCE_START_TIMEOUT_MS",
+                30_000,
+                100..=600_000,
+            )),
+            sweep: Duration::from_secs(reader.within("INSTANCE_SWEEP_SECONDS", 30, 1..=3_600)),
+        };
+        let socket = config.socket(InstanceId::generate());
+        if socket.as_os_str().len() > MAX_SOCKET_PATH {
+            reader.refuse("RUN_DIR", format_args!("is too long: a socket's path has at most {MAX_SOCKET_PATH} bytes"));
+        }
+        config
+    }
+
+    /// Makes the directory anew and closes it to others: only what is mounted from it lets an instance in.
+    pub(super) fn prepare_directory(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)
+    }
+
+    /// Returns the directory of an instance.
+    pub(super) fn home(&self, id: InstanceId) -> PathBuf {
+        self.directory.join(short(id))
+    }
+
+    /// Returns the path of an instance's socket.
+    pub(super) fn socket(&self, id: InstanceId) -> PathBuf {
+        self.home(id).join("runner.sock")
+    }
+}
+
+/// The last 12 digits of an id: random, and short enough for the path of a socket.
+fn short(id: InstanceId) -> String {
+    let digits = id.as_uuid().simple().to_string();
+    digits[digits.len() - 12..].to_owned()
+}
+
+/// The host's memory (`MemTotal`, `proc_meminfo(5)`); 2 GiB where it cannot be read.
+fn host_memory_mb() -> u64 {
+    let read = || {
+        let text = fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? / 1024)
+    };
+    read().unwrap_or(2_048)
+}

@@ -1,0 +1,135 @@
+//! The runner's side of an instance's connection: HTTP/1.1 over the socket that the bridge dialled.
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use slipway_bridge::protocol::{
+    CONFIGURE_PATH, Configure, Frame, FrameDecoder, FrameError, INVOKE_PATH, READY_PATH,
+};
+use tokio::net::UnixStream;
+
+/// What is read of the line that says why the bridge refused.
+const REFUSAL_BYTES: usize = 4 * 1024;
+
+/// Says how the conversation with an instance broke off. The instance is of no more use.
+#[derive(Debug, thiserror::Error)]
+pub enum BridgeError {
+    /// The connection broke.
+    #[error("the connection to the instance broke: {0}")]
+    Connection(#[from] hyper::Error),
+    /// What came back is no stream of frames.
+    #[error("the instance broke the protocol: {0}")]
+    Protocol(#[from] FrameError),
+    /// The message could not be written.
+    #[error("the message cannot be written: {0}")]
+    Message(String),
+    /// The bridge refused the request.
+    #[error("the instance refused with {status}: {reason}")]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// The bridge's own words.
+        reason: String,
+    },
+}
+
+/// The one connection of an instance.
+pub(super) struct Connection {
+    requests: SendRequest<Full<Bytes>>,
+}
+
+impl Connection {
+    /// Speaks HTTP on `stream`, on the current Tokio runtime.
+    pub(super) async fn open(stream: UnixStream) -> Result<Self, BridgeError> {
+        let (requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "the connection of an instance ended");
+            }
+        });
+        Ok(Self { requests })
+    }
+
+    /// Tells whether the bridge is still there.
+    pub(super) fn is_open(&self) -> bool {
+        !self.requests.is_closed()
+    }
+
+    /// Hands over the configuration, once, before anything else.
+    pub(super) async fn configure(&mut self, configure: &Configure) -> Result<(), BridgeError> {
+        let body = serde_json::to_vec(configure).map_err(|fault| BridgeError::Message(fault.to_string()))?;
+        self.send(Method::PUT, CONFIGURE_PATH, body.into()).await.map(drop)
+    }
+
+    /// Asks for the handler to be loaded; the stream's end tells how that went.
+    pub(super) async fn ready(&mut self) -> Result<Frames, BridgeError> {
+        Ok(Frames::new(self.send(Method::GET, READY_PATH, Bytes::new()).await?))
+    }
+
+    /// Calls the handler; `head` is an encoded `InvokeHead`.
+    pub(super) async fn invoke(&mut self, head: &[u8], body: &[u8]) -> Result<Frames, BridgeError> {
+        let message = [head, body].concat();
+        Ok(Frames::new(self.send(Method::POST, INVOKE_PATH, message.into()).await?))
+    }
+
+    async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Incoming, BridgeError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "instance")
+            .body(Full::new(body))
+            .map_err(|fault| BridgeError::Message(fault.to_string()))?;
+        self.requests.ready().await?;
+        let response = self.requests.send_request(request).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response.into_body());
+        }
+        let reason = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
+        let reason = reason.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
+        Err(BridgeError::Refused { status, reason: reason.unwrap_or_default() })
+    }
+}
+
+/// The frames of one answer, as they come.
+pub(crate) struct Frames {
+    body: Incoming,
+    decoder: FrameDecoder,
+}
+
+impl Frames {
+    fn new(body: Incoming) -> Self {
+        Self { body, decoder: FrameDecoder::new() }
+    }
+
+    /// Returns the next frame. The last is [`Frame::End`]; a stream that stops before it is an error. May be
+    /// cancelled and called again.
+    pub(crate) async fn next(&mut self) -> Result<Frame, BridgeError> {
+        loop {
+            if let Some(frame) = self.decoder.next_frame()? {
+                return Ok(frame);
+            }
+            match self.body.frame().await {
+                Some(chunk) => {
+                    if let Ok(data) = chunk?.into_data() {
+                        self.decoder.push(&data);
+                    }
+                }
+                None => return Err(FrameError::Truncated.into()),
+            }
+        }
+    }
+
+    /// Reads to the end of the answer, past its last frame, so that the connection can carry the next call.
+    pub(crate) async fn finish(mut self) -> Result<(), BridgeError> {
+        while let Some(chunk) = self.body.frame().await {
+            if let Ok(data) = chunk?.into_data() {
+                self.decoder.push(&data);
+            }
+        }
+        Ok(self.decoder.finish()?)
+    }
+}

@@ -1,0 +1,390 @@
+//! The instances of functions: started, lent to calls, kept while they are warm, removed.
+//!
+//! An instance serves one version of one function of one owner, one call at a time. Its life: starting, ready, busy
+//! and ready again, removed. A warm call asks Podman for nothing: the instance dialled a socket of its own when it
+//! came up, and the call goes over that connection. [`pool`] has the rules.
+//!
+//! Nothing is left behind: every container carries the runner's label, and what bears it and is not known here is
+//! removed, at the start and on every sweep.
+
+mod config;
+mod connection;
+mod launch;
+mod pool;
+mod removal;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use slipway_bridge::protocol::LogLine;
+use slipway_kernel::{FunctionId, InstanceId};
+use slipway_models::functions::ExecutionError;
+use slipway_runtime::{ContainerId, ContainerRuntime};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::Version;
+use crate::runner_id::RunnerId;
+pub use config::InstancesConfig;
+use connection::Connection;
+pub use connection::BridgeError;
+pub(crate) use connection::Frames;
+use pool::{Acquired, Action, Grant, Granted, Limits, Member, Pools, Seat};
+
+/// Says why a call got no instance and may not wait for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    /// As many calls as may are waiting already.
+    #[error("every instance is busy and the queue is full")]
+    QueueFull,
+    /// The function asks for more memory than the host gives to all functions together.
+    #[error("the function needs more memory than the {host_mb} MiB that this host gives to functions")]
+    TooLarge {
+        /// What the host gives, in MiB.
+        host_mb: u64,
+    },
+}
+
+/// Says why a version's handler could not be loaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {message}")]
+pub struct CheckFailure {
+    /// The exception's type, or a code such as `handler_missing` or `start_timed_out`.
+    pub kind: String,
+    /// The handler's own message.
+    pub message: String,
+    /// Where it happened, in the handler's own terms.
+    pub trace: Option<String>,
+    /// What was printed until then.
+    pub log: String,
+}
+
+/// Says why an instance did not become ready.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartFailure {
+    /// The function is at fault.
+    #[error(transparent)]
+    Handler(#[from] CheckFailure),
+    /// The platform is.
+    #[error("an instance could not be started: {0}")]
+    Platform(String),
+    /// The function was deleted meanwhile.
+    #[error("the function was deleted")]
+    Removed,
+}
+
+/// Says why a call got no instance.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoInstance {
+    /// The one that was started for it did not become ready.
+    #[error(transparent)]
+    Failed(#[from] StartFailure),
+    /// Its deadline came first.
+    #[error("no instance was ready before the deadline")]
+    TimedOut,
+}
+
+/// The instances of this host. Cheap to clone.
+#[derive(Clone)]
+pub struct Instances(Arc<Shared>);
+
+struct Shared {
+    config: InstancesConfig,
+    runner: RunnerId,
+    runtime: Arc<dyn ContainerRuntime>,
+    /// Where everything runs, whichever thread asks for it.
+    tasks: Handle,
+    pools: Mutex<Pools<Instance>>,
+    /// Every instance from before it is created until it is removed.
+    registered: Mutex<HashMap<InstanceId, Registered>>,
+    freed: Notify,
+}
+
+struct Registered {
+    function_id: FunctionId,
+    ended: CancellationToken,
+}
+
+/// An instance that is ready or busy. However it is dropped, its container goes.
+struct Instance {
+    /// None once its removal is under way.
+    remains: Option<Remains>,
+    version: Arc<Version>,
+    connection: Connection,
+    /// Cancelled when its function is deleted.
+    ended: CancellationToken,
+    started_in: Duration,
+    /// What was printed while the handler was loaded, until a call takes it.
+    load_lines: Vec<LogLine>,
+    shared: Weak<Shared>,
+}
+
+/// What there is to remove of an instance.
+struct Remains {
+    id: InstanceId,
+    seat: Seat,
+    container: Option<ContainerId>,
+}
+
+impl Member for Instance {
+    fn version(&self) -> &Arc<Version> {
+        &self.version
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.is_open() && !self.ended.is_cancelled()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(remains) = self.remains.take()
+            && let Some(shared) = self.shared.upgrade()
+        {
+            shared.pools().leave(remains.seat);
+            shared.remove_soon(remains);
+        }
+    }
+}
+
+impl Instances {
+    /// Removes what an earlier process left and starts to sweep, on the current Tokio runtime, until `stop` is
+    /// cancelled. Where the container runtime does not answer yet, the first sweep that it answers removes the rest.
+    pub async fn start(
+        config: InstancesConfig,
+        runner: RunnerId,
+        runtime: Arc<dyn ContainerRuntime>,
+        stop: CancellationToken,
+    ) -> std::io::Result<Self> {
+        config.prepare_directory()?;
+        let limits = Limits {
+            instances: config.max_instances,
+            memory_mb: config.max_memory_mb,
+            waiting: config.max_waiting,
+        };
+        let shared = Arc::new(Shared {
+            config,
+            runner,
+            runtime,
+            tasks: Handle::current(),
+            pools: Mutex::new(Pools::new(limits)),
+            registered: Mutex::default(),
+            freed: Notify::new(),
+        });
+        shared.remove_unknown().await;
+        shared.tasks.spawn(Arc::clone(&shared).keep_sweeping(stop));
+        Ok(Self(shared))
+    }
+
+    /// Asks for an instance of the function's active version for a call.
+    pub(crate) fn request(&self, version: &Arc<Version>) -> Result<Claim, Busy> {
+        let (acquired, actions) = self.0.pools().acquire(version, Instant::now());
+        self.0.perform(actions);
+        match acquired {
+            Acquired::Ready(instance) => Ok(Claim(Promise::Kept(self.lend(instance, None)))),
+            Acquired::Waits(granted) => Ok(Claim(Promise::Waits(granted, self.clone()))),
+            Acquired::Refused(busy) => Err(busy),
+        }
+    }
+
+    fn lend(&self, instance: Instance, cold_start: Option<Duration>) -> Lease {
+        Lease { instance, instances: self.clone(), cold_start }
+    }
+
+    /// Starts an instance of a version that is not active yet, waits until its handler is loaded, and keeps it as a
+    /// warm spare.
+    pub async fn check(&self, version: Arc<Version>) -> Result<(), CheckFailure> {
+        let deadline = Instant::now() + self.0.config.start_timeout;
+        let seat = self.0.seat_for_check(&version, deadline).await?;
+        let instance = self.0.launch(&version, seat).await.map_err(|failure| match failure {
+            StartFailure::Handler(failure) => failure,
+            StartFailure::Platform(message) => CheckFailure::of("instance_unavailable", message),
+            StartFailure::Removed => CheckFailure::of("function_deleted", failure.to_string()),
+        })?;
+        let actions = self.0.pools().keep_spare(instance, Instant::now());
+        self.0.perform(actions);
+        Ok(())
+    }
+
+    /// Makes `version` the one that calls of its function go to. Instances of any other version, or with another
+    /// configuration, are removed as soon as their call has ended.
+    #[expect(clippy::needless_pass_by_value, reason = "the pools keep the version")]
+    pub fn activate(&self, version: Arc<Version>) {
+        let actions = self.0.pools().activate(&version);
+        self.0.perform(actions);
+    }
+
+    /// Kills and removes every instance of a function; its calls in flight end as cancelled. Returns when the
+    /// containers are gone, or after 10 s: the sweep then removes the rest.
+    pub async fn remove_function(&self, id: FunctionId) {
+        let actions = self.0.pools().remove_function(id);
+        for registered in self.0.registered().values().filter(|registered| registered.function_id == id) {
+            registered.ended.cancel();
+        }
+        self.0.perform(actions);
+        self.0.wait_until_free(Some(id)).await;
+    }
+
+    /// Ends every call and removes every instance. Returns when the containers are gone, or after 10 s.
+    pub async fn stop(&self) {
+        let actions = self.0.pools().close();
+        for registered in self.0.registered().values() {
+            registered.ended.cancel();
+        }
+        self.0.perform(actions);
+        self.0.wait_until_free(None).await;
+    }
+}
+
+impl From<CheckFailure> for ExecutionError {
+    fn from(failure: CheckFailure) -> Self {
+        Self { kind: failure.kind, message: failure.message, trace: failure.trace }
+    }
+}
+
+impl CheckFailure {
+    fn of(kind: &str, message: impl Into<String>) -> Self {
+        Self { kind: kind.to_owned(), message: message.into(), trace: None, log: String::new() }
+    }
+}
+
+impl Shared {
+    fn pools(&self) -> MutexGuard<'_, Pools<Instance>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn registered(&self) -> MutexGuard<'_, HashMap<InstanceId, Registered>> {
+        self.registered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn perform(self: &Arc<Self>, actions: Vec<Action<Instance>>) {
+        for action in actions {
+            match action {
+                Action::Start(version, seat) => {
+                    self.tasks.spawn(Arc::clone(self).launch_for_callers(version, seat));
+                }
+                Action::Retire(mut instance) => {
+                    if let Some(remains) = instance.remains.take() {
+                        self.remove_soon(remains);
+                    }
+                }
+            }
+        }
+    }
+
+    fn remove_soon(self: &Arc<Self>, remains: Remains) {
+        self.tasks.spawn(Arc::clone(self).remove(remains));
+    }
+
+    async fn launch_for_callers(self: Arc<Self>, version: Arc<Version>, seat: Seat) {
+        let actions = match self.launch(&version, seat).await {
+            Ok(instance) => self.pools().started(instance, Instant::now()),
+            Err(failure) => self.pools().start_failed(&version, failure),
+        };
+        self.perform(actions);
+    }
+
+    async fn seat_for_check(self: &Arc<Self>, version: &Version, deadline: Instant) -> Result<Seat, CheckFailure> {
+        loop {
+            let freed = self.freed.notified();
+            let (seat, actions) = self.pools().seat_for_check(version);
+            self.perform(actions);
+            if let Some(seat) = seat {
+                return Ok(seat);
+            }
+            if tokio::time::timeout_at(deadline.into(), freed).await.is_err() {
+                return Err(CheckFailure::of("host_full", "the host has no room for another instance"));
+            }
+        }
+    }
+}
+
+/// A place in the queue for an instance, or the instance itself.
+pub(crate) struct Claim(Promise);
+
+enum Promise {
+    Kept(Lease),
+    Waits(oneshot::Receiver<Grant<Instance>>, Instances),
+}
+
+impl Claim {
+    /// Waits for the instance until `deadline`.
+    pub(crate) async fn redeem(self, deadline: Instant) -> Result<Lease, NoInstance> {
+        let (granted, instances) = match self.0 {
+            Promise::Kept(lease) => return Ok(lease),
+            Promise::Waits(granted, instances) => (granted, instances),
+        };
+        match tokio::time::timeout_at(deadline.into(), granted).await {
+            Ok(Ok(grant)) => {
+                let Granted { member, started } = grant?;
+                let cold_start = started.then_some(member.started_in);
+                Ok(instances.lend(member, cold_start))
+            }
+            Ok(Err(_)) => Err(StartFailure::Platform("the runner is stopping".to_owned()).into()),
+            Err(_) => Err(NoInstance::TimedOut),
+        }
+    }
+
+    /// Gives the place up, and an instance that is there already back.
+    pub(crate) fn give_up(self) {
+        if let Promise::Kept(lease) = self.0 {
+            lease.give_back();
+        }
+    }
+}
+
+/// An instance that is lent to one call. Dropped without [`Lease::give_back`], it is removed.
+pub(crate) struct Lease {
+    instance: Instance,
+    instances: Instances,
+    /// How long starting it took, where it was started for a caller who waited.
+    pub(crate) cold_start: Option<Duration>,
+}
+
+impl Lease {
+    /// Returns the number of the version that runs.
+    pub(crate) fn version_number(&self) -> i32 {
+        self.instance.version.number
+    }
+
+    /// Returns a token that is cancelled when the call has to end because its function was deleted.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.instance.ended.clone()
+    }
+
+    /// Returns what was printed while the handler was loaded, to the first call that asks.
+    pub(crate) fn take_load_lines(&mut self) -> Vec<LogLine> {
+        std::mem::take(&mut self.instance.load_lines)
+    }
+
+    /// Calls the handler.
+    pub(crate) async fn invoke(&mut self, head: &[u8], body: &[u8]) -> Result<Frames, BridgeError> {
+        self.instance.connection.invoke(head, body).await
+    }
+
+    /// Finds out why the instance broke off.
+    pub(crate) async fn explain(&self, cause: &BridgeError) -> ExecutionError {
+        let shared = &self.instances.0;
+        let container = self.instance.remains.as_ref().and_then(|remains| remains.container.as_ref());
+        let out_of_memory = match container {
+            Some(container) => shared.runtime.inspect(container).await.is_ok_and(|state| state.out_of_memory),
+            None => false,
+        };
+        let (kind, message) = match cause {
+            _ if out_of_memory => ("out_of_memory", "the handler needs more memory than memory_mb gives it".to_owned()),
+            BridgeError::Connection(_) => ("instance_exited", "the instance ended before the handler answered".to_owned()),
+            fault => ("protocol_violated", fault.to_string()),
+        };
+        ExecutionError { kind: kind.to_owned(), message, trace: None }
+    }
+
+    /// Lets the instance take the next call.
+    pub(crate) fn give_back(self) {
+        let actions = self.instances.0.pools().release(self.instance, Instant::now());
+        self.instances.0.perform(actions);
+    }
+}

@@ -1,0 +1,102 @@
+//! The end of instances, and the search for what nobody knows of.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use slipway_kernel::FunctionId;
+use slipway_runtime::{ContainerId, Removal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Remains, Shared};
+
+const ATTEMPTS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// How long a deletion or a stop waits for containers to go.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Shared {
+    /// Removes an instance and gives its seat to others. A container that cannot be removed now is left to the sweep.
+    pub(super) async fn remove(self: Arc<Self>, remains: Remains) {
+        if let Some(container) = &remains.container {
+            self.remove_container(container).await;
+        }
+        let home = self.config.home(remains.id);
+        if let Err(error) = std::fs::remove_dir_all(&home)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(instance.id = %remains.id, %error, "cannot remove the directory of an instance");
+        }
+        self.registered().remove(&remains.id);
+        let actions = self.pools().free(remains.seat);
+        self.perform(actions);
+        self.freed.notify_waiters();
+    }
+
+    async fn remove_container(&self, container: &ContainerId) {
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..ATTEMPTS {
+            match self.runtime.kill_and_remove(container).await {
+                // Of one that is only killed, the record goes on the next sweep.
+                Ok(Removal::Removed | Removal::AlreadyGone | Removal::OnlyKilled) => return,
+                Err(error) => tracing::warn!(container.id = %container, %error, "cannot remove a container"),
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    /// Gives up idle instances and removes unknown containers, until `stop` is cancelled.
+    pub(super) async fn keep_sweeping(self: Arc<Self>, stop: CancellationToken) {
+        let mut idle = tokio::time::interval((self.config.idle / 4).clamp(Duration::from_millis(50), self.config.sweep));
+        let mut sweep = tokio::time::interval(self.config.sweep);
+        loop {
+            tokio::select! {
+                _ = idle.tick() => {
+                    if let Some(since) = Instant::now().checked_sub(self.config.idle) {
+                        let actions = self.pools().expire(since);
+                        self.perform(actions);
+                    }
+                }
+                _ = sweep.tick() => self.remove_unknown().await,
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Removes the containers that carry this runner's label and that it does not know: of a process that was
+    /// killed, or of a removal that the runtime did not confirm.
+    pub(super) async fn remove_unknown(&self) {
+        let found = match self.runtime.list_owned(&self.labels()).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "cannot list the containers of this runner");
+                return;
+            }
+        };
+        // Each is registered before it is created, so one that is not here now is not on its way either.
+        let known: HashSet<String> = self.registered().keys().map(|id| self.container_name(*id)).collect();
+        let unknown: Vec<_> = found.into_iter().filter(|container| !known.contains(&container.name)).collect();
+        if !unknown.is_empty() {
+            tracing::info!(containers = unknown.len(), "removing containers that no longer belong to anything");
+        }
+        join_all(unknown.iter().map(|container| self.remove_container(&container.id))).await;
+    }
+
+    /// Waits until a function, or everything, has no instance left, but no longer than 10 s.
+    pub(super) async fn wait_until_free(&self, function_id: Option<FunctionId>) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let freed = self.freed.notified();
+            if self.pools().seats(function_id) == 0 {
+                return;
+            }
+            if tokio::time::timeout_at(deadline, freed).await.is_err() {
+                tracing::warn!("instances are still being removed");
+                return;
+            }
+        }
+    }
+}

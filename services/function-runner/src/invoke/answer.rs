@@ -1,0 +1,218 @@
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::Value;
+use slipway_bridge::protocol::{End, Frame, Head, Outcome};
+use slipway_models::functions::ExecutionError;
+
+use super::Log;
+use crate::domain::Execution;
+use crate::instances::{BridgeError, Frames};
+use crate::records::Records;
+
+/// The largest body of an answer, in bytes: it is held in memory.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+const MAX_KIND: usize = 200;
+const MAX_MESSAGE: usize = 16 * 1024;
+const MAX_TRACE: usize = 64 * 1024;
+
+/// What a handler answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status_code: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) peak_memory_bytes: Option<i64>,
+}
+
+/// Says why there is no answer.
+#[derive(Debug)]
+pub(crate) enum AnswerFault {
+    /// The handler failed.
+    Handler {
+        error: ExecutionError,
+        peak_memory_bytes: Option<i64>,
+        /// False when its worker is gone with it.
+        is_reusable: bool,
+    },
+    /// The instance broke off, or broke the protocol.
+    Instance(BridgeError),
+    /// The answer is none that can be given on.
+    Unusable(ExecutionError),
+}
+
+/// Reads the frames of one run to their end. Lines go into `log`, and to the records as the run goes on.
+pub(crate) async fn receive(
+    mut frames: Frames,
+    execution: &Execution,
+    log: &mut Log,
+    records: &Records,
+) -> Result<Answer, AnswerFault> {
+    let mut head = None;
+    let mut body = Vec::new();
+    let end = loop {
+        let frame = match log.due() {
+            None => frames.next().await,
+            Some(due) => tokio::select! {
+                frame = frames.next() => frame,
+                () = tokio::time::sleep_until(due) => {
+                    write(log, execution, records).await;
+                    continue;
+                }
+            },
+        };
+        match frame.map_err(AnswerFault::Instance)? {
+            Frame::Log(line) => log.keep(&line),
+            Frame::Head(sent) => head = Some(sent),
+            Frame::Data(part) if body.len() + part.len() > MAX_BODY => {
+                return Err(unusable(format!("the answer is larger than {MAX_BODY} bytes")));
+            }
+            Frame::Data(part) => body.extend_from_slice(&part),
+            Frame::End(end) => break end,
+        }
+    };
+    frames.finish().await.map_err(AnswerFault::Instance)?;
+    log.count_cut(end.log_lines_dropped, end.log_bytes_dropped);
+    conclude(head, body, end)
+}
+
+/// Writes the lines of a run that goes on. They are kept until that is done: what is written twice has the same id.
+async fn write(log: &mut Log, execution: &Execution, records: &Records) {
+    if let Err(error) = records.printed(execution, log.unwritten().to_vec()).await {
+        tracing::warn!(%error, "log lines are lost");
+    }
+    log.written();
+}
+
+fn conclude(head: Option<Head>, body: Vec<u8>, end: End) -> Result<Answer, AnswerFault> {
+    let peak_memory_bytes = end.peak_memory_bytes.and_then(|bytes| i64::try_from(bytes).ok());
+    if let Outcome::Failed { error } = end.outcome {
+        let error = ExecutionError {
+            kind: beginning(error.kind, MAX_KIND),
+            message: beginning(error.message, MAX_MESSAGE),
+            trace: error.trace.map(|trace| beginning(trace, MAX_TRACE)),
+        };
+        return Err(AnswerFault::Handler { error, peak_memory_bytes, is_reusable: !end.worker_exited });
+    }
+    let head = head.ok_or_else(|| unusable("the answer has no status".to_owned()))?;
+    if head.status_code < 200 || StatusCode::from_u16(head.status_code).is_err() {
+        return Err(unusable(format!("{} is no status of an answer", head.status_code)));
+    }
+    let headers = join_headers(head.headers)?;
+    Ok(Answer { status_code: head.status_code, headers, body, peak_memory_bytes })
+}
+
+fn join_headers(sent: Vec<(String, String)>) -> Result<BTreeMap<String, String>, AnswerFault> {
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in sent {
+        if HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(&value).is_err() {
+            return Err(unusable(format!("the answer's header {name:?} is no HTTP header")));
+        }
+        headers
+            .entry(name.to_ascii_lowercase())
+            .and_modify(|joined| {
+                joined.push_str(", ");
+                joined.push_str(&value);
+            })
+            .or_insert(value);
+    }
+    Ok(headers)
+}
+
+impl Answer {
+    /// Returns the body as JSON carries it: as it is where it is JSON, else as text, else as base64 of its bytes.
+    pub(crate) fn result(&mut self) -> Value {
+        let body = std::mem::take(&mut self.body);
+        let content_type = self.headers.get("content-type").map(String::as_str).unwrap_or_default();
+        if body.is_empty() {
+            return Value::Null;
+        }
+        if is_json(content_type)
+            && let Ok(value) = serde_json::from_slice(&body)
+        {
+            return value;
+        }
+        Value::String(String::from_utf8(body).unwrap_or_else(|fault| STANDARD.encode(fault.as_bytes())))
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || essence.ends_with("+json")
+}
+
+fn unusable(message: String) -> AnswerFault {
+    AnswerFault::Unusable(ExecutionError { kind: "invalid_answer".to_owned(), message, trace: None })
+}
+
+fn beginning(mut text: String, limit: usize) -> String {
+    text.truncate(text.floor_char_boundary(limit));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use slipway_bridge::protocol::Fault;
+
+    use super::*;
+
+    fn end(outcome: Outcome) -> End {
+        End { outcome, log_bytes_dropped: 0, log_lines_dropped: 0, peak_memory_bytes: Some(u64::MAX), worker_exited: true }
+    }
+
+    fn head(status_code: u16, headers: &[(&str, &str)]) -> Head {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Head { status_code, headers }
+    }
+
+    fn result(content_type: &str, body: &[u8]) -> Value {
+        let head = head(200, &[("Content-Type", content_type)]);
+        conclude(Some(head), body.to_vec(), end(Outcome::Succeeded)).unwrap().result()
+    }
+
+    #[test]
+    fn a_body_is_json_where_it_is_json_else_text_else_base64() {
+        assert_eq!(result("application/json; charset=utf-8", b"{\"a\":1}"), json!({ "a": 1 }));
+        assert_eq!(result("application/json", b"{broken"), json!("{broken"));
+        assert_eq!(result("text/plain", b"{\"a\":1}"), json!("{\"a\":1}"));
+        assert_eq!(result("image/png", b"\xff\x00"), json!("/wA="));
+        assert_eq!(result("application/json", b""), Value::Null);
+    }
+
+    #[test]
+    fn repeated_headers_are_joined() {
+        let head = head(204, &[("Vary", "a"), ("vary", "b")]);
+        let answer = conclude(Some(head), Vec::new(), end(Outcome::Succeeded)).unwrap();
+        assert_eq!(answer.headers, BTreeMap::from([("vary".to_owned(), "a, b".to_owned())]));
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_given_on_is_the_functions_failure() {
+        let heads = [
+            head(99, &[]),
+            head(101, &[]),
+            head(1000, &[]),
+            head(200, &[("a b", "c")]),
+            head(200, &[("a", "b\n")]),
+        ];
+        for head in heads.into_iter().map(Some).chain([None]) {
+            let fault = conclude(head, Vec::new(), end(Outcome::Succeeded)).unwrap_err();
+            assert!(matches!(fault, AnswerFault::Unusable(error) if error.kind == "invalid_answer"));
+        }
+    }
+
+    #[test]
+    fn a_failure_keeps_the_handlers_words_within_bounds() {
+        let error = Fault { kind: "k".repeat(1_000), message: "ä".repeat(MAX_MESSAGE), trace: None };
+        let Err(AnswerFault::Handler { error, is_reusable, peak_memory_bytes }) =
+            conclude(None, Vec::new(), end(Outcome::Failed { error }))
+        else {
+            panic!("a failure is no answer");
+        };
+        assert_eq!((error.kind.len(), error.message.len()), (MAX_KIND, MAX_MESSAGE));
+        assert!(!is_reusable && peak_memory_bytes.is_none());
+    }
+}

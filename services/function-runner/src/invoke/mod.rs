@@ -1,0 +1,9 @@
+//! One call: what the handler is sent, what comes back, and what it printed.
+
+mod answer;
+mod call;
+mod log;
+
+pub(crate) use answer::{Answer, AnswerFault, receive};
+pub(crate) use call::Call;
+pub(crate) use log::Log;

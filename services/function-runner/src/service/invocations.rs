@@ -1,0 +1,195 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use slipway_kernel::{ExecutionId, SharedClock};
+use slipway_models::functions::{ExecutionError, ExecutionStatus, InvokeAnswer};
+
+use crate::domain::{Execution, Trigger, Version};
+use crate::instances::{Busy, Claim, Instances, Lease, NoInstance, StartFailure};
+use crate::invoke::{Answer, AnswerFault, Call, Log, receive};
+use crate::records::{NotRecorded, Records};
+use crate::spool::SpoolError;
+
+/// Says why a call has no answer of the handler's.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvokeError {
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error("the run cannot be recorded: {0}")]
+    NotRecorded(#[from] NotRecorded),
+    #[error("{}", .error.message)]
+    Failed { id: ExecutionId, error: ExecutionError },
+    #[error("{}", .error.message)]
+    TimedOut { id: ExecutionId, error: ExecutionError },
+    #[error("the function was deleted while this ran")]
+    Cancelled { id: ExecutionId },
+    #[error("{cause}")]
+    Unavailable { id: ExecutionId, cause: String },
+    #[error("the end of the run cannot be recorded: {cause}")]
+    EndNotRecorded { id: ExecutionId, cause: SpoolError },
+}
+
+/// Says how a run ended other than with an answer.
+enum Failure {
+    Handler(ExecutionError),
+    TimedOut(ExecutionError),
+    Cancelled,
+    Unavailable(String),
+}
+
+/// Calls of functions.
+pub(crate) struct Invocations {
+    instances: Instances,
+    records: Arc<Records>,
+    clock: SharedClock,
+}
+
+impl Invocations {
+    pub(crate) fn new(instances: Instances, records: Arc<Records>, clock: SharedClock) -> Self {
+        Self { instances, records, clock }
+    }
+
+    /// Calls a function and waits for its end. The run is on record before it begins and before this returns.
+    ///
+    /// One deadline holds for all of it: the wait for an instance, its start, and the handler. A warm call touches
+    /// neither the container runtime nor the database.
+    pub(crate) async fn invoke(&self, version: &Arc<Version>, call: &Call) -> Result<InvokeAnswer, InvokeError> {
+        let deadline = Instant::now() + Duration::from_millis(version.config.timeout_ms.into());
+        let claim = self.instances.request(version)?;
+        let mut execution = Execution::queued(version, Trigger::Invoke, self.clock.now());
+        if let Err(cause) = self.records.began(execution.clone()).await {
+            claim.give_up();
+            return Err(cause.into());
+        }
+        let mut log = Log::new(execution.id, Arc::clone(&self.clock));
+        let outcome = self.run(&mut execution, &mut log, claim, call, deadline).await;
+
+        let id = execution.id;
+        let (ended, answer) = self.conclude(execution, outcome);
+        self.records
+            .ended(ended, log.finish())
+            .await
+            .map_err(|cause| InvokeError::EndNotRecorded { id, cause })?;
+        answer
+    }
+
+    /// Runs the call on an instance, which takes further calls only after one that ended well.
+    async fn run(
+        &self,
+        execution: &mut Execution,
+        log: &mut Log,
+        claim: Claim,
+        call: &Call,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        let mut lease = claim.redeem(deadline).await?;
+        let cold_start_ms = lease.cold_start.map(|span| span.as_secs_f64() * 1_000.0);
+        execution.begin(lease.version_number(), self.clock.now(), cold_start_ms);
+        self.records.running(execution);
+        for line in lease.take_load_lines() {
+            log.keep(&line);
+        }
+        let ended = lease.ended();
+        let outcome = tokio::select! {
+            outcome = self.converse(&mut lease, execution, log, call, deadline) => outcome,
+            () = tokio::time::sleep_until(deadline.into()) => return Err(Failure::timed_out("the handler did not answer")),
+            () = ended.cancelled() => return Err(Failure::Cancelled),
+        };
+        match outcome {
+            Ok(answer) => {
+                execution.peak_memory_bytes = answer.peak_memory_bytes;
+                lease.give_back();
+                Ok(answer)
+            }
+            Err(AnswerFault::Handler { error, peak_memory_bytes, is_reusable }) => {
+                execution.peak_memory_bytes = peak_memory_bytes;
+                if is_reusable {
+                    lease.give_back();
+                }
+                Err(Failure::Handler(error))
+            }
+            Err(AnswerFault::Unusable(error)) => Err(Failure::Handler(error)),
+            Err(AnswerFault::Instance(cause)) => Err(Failure::Handler(lease.explain(&cause).await)),
+        }
+    }
+
+    async fn converse(
+        &self,
+        lease: &mut Lease,
+        execution: &Execution,
+        log: &mut Log,
+        call: &Call,
+        deadline: Instant,
+    ) -> Result<Answer, AnswerFault> {
+        let head = call.head(execution.id, deadline).map_err(|fault| {
+            let message = fault.to_string();
+            AnswerFault::Unusable(ExecutionError { kind: "invalid_request".to_owned(), message, trace: None })
+        })?;
+        let frames = lease.invoke(&head, &call.body).await.map_err(AnswerFault::Instance)?;
+        receive(frames, execution, log, &self.records).await
+    }
+
+    /// Writes the outcome into the record, and makes the caller's answer of it.
+    fn conclude(
+        &self,
+        mut execution: Execution,
+        outcome: Result<Answer, Failure>,
+    ) -> (Execution, Result<InvokeAnswer, InvokeError>) {
+        let (id, now) = (execution.id, self.clock.now());
+        let (status, error, told) = match outcome {
+            Ok(mut answer) => {
+                let size = answer.body.len();
+                let result = answer.result();
+                execution.succeed(answer.status_code, result.clone(), size, now);
+                let answer = InvokeAnswer {
+                    success: true,
+                    execution_id: id,
+                    result,
+                    status_code: answer.status_code,
+                    headers: answer.headers,
+                    duration_ms: execution.duration_ms.unwrap_or_default(),
+                    queue_ms: execution.queue_ms.unwrap_or_default(),
+                    cold_start: execution.cold_start_ms.is_some(),
+                };
+                return (execution, Ok(answer));
+            }
+            Err(Failure::Handler(error)) => {
+                (ExecutionStatus::Failed, error.clone(), InvokeError::Failed { id, error })
+            }
+            Err(Failure::TimedOut(error)) => {
+                (ExecutionStatus::TimedOut, error.clone(), InvokeError::TimedOut { id, error })
+            }
+            Err(Failure::Cancelled) => {
+                let error = platform_error("function_deleted", "the function was deleted while this ran");
+                (ExecutionStatus::Cancelled, error, InvokeError::Cancelled { id })
+            }
+            Err(Failure::Unavailable(cause)) => {
+                let error = platform_error("instance_unavailable", "the platform could not start an instance");
+                (ExecutionStatus::Failed, error, InvokeError::Unavailable { id, cause })
+            }
+        };
+        execution.fail(status, error, now);
+        (execution, Err(told))
+    }
+}
+
+impl Failure {
+    fn timed_out(message: &str) -> Self {
+        Self::TimedOut(platform_error("timed_out", &format!("{message} before the deadline")))
+    }
+}
+
+impl From<NoInstance> for Failure {
+    fn from(reason: NoInstance) -> Self {
+        match reason {
+            NoInstance::TimedOut => Self::timed_out("no instance was ready"),
+            NoInstance::Failed(StartFailure::Handler(failure)) => Self::Handler(failure.into()),
+            NoInstance::Failed(StartFailure::Platform(cause)) => Self::Unavailable(cause),
+            NoInstance::Failed(StartFailure::Removed) => Self::Cancelled,
+        }
+    }
+}
+
+fn platform_error(kind: &str, message: &str) -> ExecutionError {
+    ExecutionError { kind: kind.to_owned(), message: message.to_owned(), trace: None }
+}
