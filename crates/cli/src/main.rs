@@ -42,7 +42,7 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = commands::run(arguments, output) => outcome,
-            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted("interrupted")),
+            Ok(()) = tokio::signal::ctrl_c() => Err(Failure::interrupted("interrupted")),
         }
     });
     // A thread that waits for a line of input must not hold up the end.

@@ -34,8 +34,8 @@ fn receive(listener: &TcpListener) -> (String, Vec<u8>) {
     (head[0].clone(), body)
 }
 
-#[test]
-fn spans_reach_an_otlp_receiver_before_the_guard_is_gone() {
+#[tokio::test]
+async fn spans_reach_an_otlp_receiver_before_the_guard_is_gone() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}/", listener.local_addr().unwrap());
     let receiver = thread::spawn(move || receive(&listener));
