@@ -14,4 +14,4 @@ mod projects;
 
 pub use containers::{containers_of, images_of};
 pub use platform::{ADMIN_PASSWORD, Mode, Platform};
-pub use projects::Project;
+pub use projects::{Project, pack};

@@ -1,5 +1,9 @@
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
 /// A function's folder, for one test.
@@ -20,6 +24,13 @@ impl Project {
         Self::of(&[("main.py", main)])
     }
 
+    /// Packs the folder into an unlinked file, open at its start.
+    pub fn pack(&self) -> File {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(&pack(self.path())).and_then(|()| file.rewind()).expect("the archive is written");
+        file
+    }
+
     /// Returns where it is.
     pub fn path(&self) -> &Path {
         self.0.path()
@@ -29,6 +40,13 @@ impl Project {
     pub fn example(name: &str) -> PathBuf {
         repository().join("deploy/examples").join(name)
     }
+}
+
+/// Packs a folder as clients do: tar.gz.
+pub fn pack(folder: &Path) -> Vec<u8> {
+    let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    builder.append_dir_all(".", folder).expect("the folder is packed");
+    builder.into_inner().and_then(GzEncoder::finish).expect("the archive ends")
 }
 
 /// Returns the root of the checkout.

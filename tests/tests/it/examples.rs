@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use serde_json::json;
-use slipway_end_to_end::{Mode, Platform, Project};
+use slipway_end_to_end::{Mode, Platform, Project, pack};
 
-use crate::support::{call, client_of, delete, pack, post_archive, token_of};
+use crate::support::{call, client_of, delete, post_archive, token_of};
 
 #[tokio::test]
 async fn the_examples_do_their_work_with_packages_from_the_registries() {

@@ -67,11 +67,14 @@ async fn a_hundred_megabytes_of_log_are_cut_and_counted_and_the_answer_comes() {
     let id = deploy_with(&platform, &token, "flood", MISBEHAVING, Some(config)).await;
     let answer = ada.invoke(id, &call("flood".into())).await.unwrap();
     assert_eq!(answer.result, "done");
-    let mut query = LogQuery { execution: Some(answer.execution_id), ..LogQuery::default() };
     let (mut kept, mut note) = (0, None);
     let mut cursor = None;
     loop {
-        query.cursor = cursor.as_deref();
+        let query = LogQuery {
+            execution_id: Some(answer.execution_id),
+            cursor: cursor.as_deref(),
+            ..LogQuery::default()
+        };
         let page = ada.logs(id, &query).await.unwrap();
         for line in page.items {
             if line.text.starts_with("xxx") {
@@ -99,7 +102,7 @@ async fn a_version_that_cannot_be_loaded_leaves_the_one_before_running() {
         ("raise RuntimeError('at load')\n", "at load"),
         ("def handle(:\n", "SyntaxError"),
     ] {
-        let archive = crate::support::pack(slipway_end_to_end::Project::python(main).path());
+        let archive = slipway_end_to_end::pack(slipway_end_to_end::Project::python(main).path());
         let (status, body) = crate::support::post_archive(&platform, &token, "steady", archive, None).await;
         assert_eq!((status, body["code"].as_str()), (422, Some("build_failed")), "{body:#}");
         assert!(body["detail"].as_str().unwrap().contains(fault), "{body:#}");

@@ -1,10 +1,9 @@
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use slipway_clients::platform::Client;
-use slipway_end_to_end::{ADMIN_PASSWORD, Platform, Project};
+use slipway_end_to_end::{ADMIN_PASSWORD, Platform, Project, pack};
 use slipway_kernel::FunctionId;
 use slipway_models::functions::InvokeRequest;
 
@@ -51,14 +50,6 @@ fn password_file() -> std::fs::File {
     writeln!(file, "{ADMIN_PASSWORD}").unwrap();
     file.rewind().unwrap();
     file
-}
-
-/// Packs a folder as clients do.
-pub(crate) fn pack(folder: &Path) -> Vec<u8> {
-    let mut builder =
-        tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
-    builder.append_dir_all(".", folder).unwrap();
-    builder.into_inner().unwrap().finish().unwrap()
 }
 
 /// Deploys an archive over plain HTTP and waits for the outcome; returns the status and the body.

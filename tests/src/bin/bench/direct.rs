@@ -1,0 +1,110 @@
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use slipway_bridge::protocol::{
+    CONFIGURE_PATH, Frame, FrameDecoder, INVOKE_PATH, InvokeHead, Outcome, READY_PATH,
+};
+use slipway_runtime::{
+    ContainerId, ContainerRuntime as _, InstanceLimits, InstanceSpec, Labels, PodmanConfig, PodmanRuntime,
+};
+use slipway_testkit::required_setting;
+use tempfile::TempDir;
+use tokio::net::UnixListener;
+
+const MIB: u64 = 1024 * 1024;
+
+/// An instance with the default limits, which nothing of the platform stands before.
+pub(crate) struct DirectInstance {
+    runtime: PodmanRuntime,
+    container: ContainerId,
+    requests: SendRequest<Full<Bytes>>,
+    call: Bytes,
+    _home: TempDir,
+}
+
+impl DirectInstance {
+    /// Starts an instance of `image`, labelled as the runner of `state` labels its own: it goes with the platform.
+    pub(crate) async fn start(image: &str, state: &Path) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(home.path(), Permissions::from_mode(0o711)).expect("its mode");
+        let socket = home.path().join("runner.sock");
+        let listener = UnixListener::bind(&socket).expect("the socket");
+        fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("its mode");
+
+        let runtime = PodmanRuntime::new(PodmanConfig::new(required_setting("SLIPWAY_TEST_PODMAN_SOCKET")));
+        let runner = fs::read_to_string(state.join("runner-id")).expect("the runner's id");
+        let spec = InstanceSpec {
+            name: format!("slipway-bench-{}", std::process::id()),
+            image: image.to_owned(),
+            command: Vec::new(),
+            labels: Labels::from([("dev.slipway.runner".to_owned(), format!("{}-bench", runner.trim()))]),
+            socket_directory: home.path().to_owned(),
+            limits: InstanceLimits {
+                memory: 128 * MIB,
+                cpu_millis: 500,
+                processes: 64,
+                open_files: 1024,
+                tmp: 64 * MIB,
+            },
+        };
+        let container = runtime.create_instance(&spec).await.expect("a container");
+        runtime.start(&container).await.expect("its start");
+        let (stream, _) = listener.accept().await.expect("the bridge dials");
+        let (requests, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP");
+        tokio::spawn(connection);
+
+        let mut instance = Self { runtime, container, requests, call: encoded_call(), _home: home };
+        let configure = serde_json::json!({"function_name": "noop", "function_version": 1});
+        instance.send(Method::PUT, CONFIGURE_PATH, configure.to_string().into()).await;
+        instance.send(Method::GET, READY_PATH, Bytes::new()).await;
+        instance
+    }
+
+    /// Calls the handler once; returns the time until the end of its answer.
+    pub(crate) async fn call(&mut self) -> Duration {
+        let started = Instant::now();
+        let answer = self.send(Method::POST, INVOKE_PATH, self.call.clone()).await;
+        let time = started.elapsed();
+        let mut decoder = FrameDecoder::new();
+        decoder.push(&answer);
+        let mut succeeded = false;
+        while let Some(frame) = decoder.next_frame().expect("frames") {
+            succeeded |= matches!(frame, Frame::End(end) if matches!(end.outcome, Outcome::Succeeded));
+        }
+        assert!(succeeded, "the handler answers");
+        time
+    }
+
+    pub(crate) async fn remove(self) {
+        self.runtime.kill_and_remove(&self.container).await.expect("the container is removed");
+    }
+
+    async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Bytes {
+        let request =
+            Request::builder().method(method).uri(path).header("host", "instance").body(Full::new(body));
+        self.requests.ready().await.expect("the connection");
+        let answer = self.requests.send_request(request.expect("a request")).await.expect("an answer");
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.into_body().collect().await.expect("the whole answer").to_bytes()
+    }
+}
+
+fn encoded_call() -> Bytes {
+    let head = InvokeHead {
+        execution_id: "bench".to_owned(),
+        deadline_ms: 5_000,
+        method: "POST".to_owned(),
+        path: "/".to_owned(),
+        traceparent: None,
+        query: Vec::new(),
+        headers: Vec::new(),
+    };
+    [&head.encode().expect("a head")[..], b"1"].concat().into()
+}
