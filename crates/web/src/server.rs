@@ -28,6 +28,8 @@ pub struct ServerConfig {
     pub workers: usize,
     /// How long requests in flight may take to finish at a stop.
     pub drain: Duration,
+    /// Whether a request is dropped when its client closes the connection, be it only the half that it sends on.
+    pub ends_with_client: bool,
 }
 
 impl ServerConfig {
@@ -43,6 +45,7 @@ impl ServerConfig {
             operations_address: SocketAddr::new(host, operations_port),
             workers: reader.within(&format!("{prefix}_WORKERS"), processors, 1..=256),
             drain: Duration::from_secs(reader.within(&format!("{prefix}_DRAIN_SECONDS"), 20, 0..=3_600)),
+            ends_with_client: false,
         }
     }
 }
@@ -88,6 +91,7 @@ impl Application {
         })
         .workers(config.workers)
         .shutdown_timeout(config.drain.as_secs())
+        .h1_allow_half_closed(!config.ends_with_client)
         .client_request_timeout(Duration::from_secs(10))
         .keep_alive(Duration::from_secs(75))
         .disable_signals()

@@ -39,7 +39,10 @@ impl Config {
     /// `GATEWAY_TOKEN_CACHE` (10,000) and `GATEWAY_REVOCATIONS_MAX_AGE_SECONDS` (2 to 300, 10).
     pub fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            server: ServerConfig::read(reader, "GATEWAY", 8080, 9080),
+            server: ServerConfig {
+                ends_with_client: true,
+                ..ServerConfig::read(reader, "GATEWAY", 8080, 9080)
+            },
             keys_dir: reader.required("KEYS_DIR").into(),
             auth: Peer::read(reader, "AUTH", 8101, 9101),
             functions: Peer::read(reader, "FUNCTIONS", 8103, 9103),

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use slipway_jwt::ServiceName;
 use slipway_kernel::ErrorCode;
 use slipway_telemetry::outgoing_headers;
-use slipway_web::{Problem, RouteTemplate, UsersOutcome};
+use slipway_web::{Problem, RequestIdText, RouteTemplate, UsersOutcome};
 
 use super::body;
 use crate::access::{Admitted, Guard, Refusal};
@@ -105,6 +105,7 @@ fn inward(
     for (name, value) in outgoing_headers() {
         headers.insert(HeaderName::from_static(name), text(&value)?);
     }
+    headers.insert(HeaderName::from_static("x-request-id"), text(RequestIdText::of(request).as_str())?);
     if let Some(peer) = request.peer_addr() {
         headers.insert(HeaderName::from_static("x-forwarded-for"), text(&peer.ip().to_string())?);
     }

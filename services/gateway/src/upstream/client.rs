@@ -96,3 +96,35 @@ fn classify(fault: hyper_util::client::legacy::Error) -> UpstreamError {
     }
     UpstreamError::Broken(fault)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::upstream::empty;
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_begin_in_time_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let within = Duration::from_millis(50);
+        let request = Request::get(url).body(empty()).unwrap();
+        let outcome = Client::new().send(request, within).await;
+        assert!(matches!(outcome, Err(UpstreamError::TimedOut(late)) if late == within), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_larger_than_is_read_is_refused() {
+        use tokio::io::AsyncWriteExt as _;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await.unwrap();
+        });
+        let request = Request::get(url).body(empty()).unwrap();
+        let outcome = Client::new().fetch(request, Duration::from_secs(30), 4).await;
+        assert!(matches!(outcome, Err(UpstreamError::Answer(_))), "{outcome:?}");
+    }
+}

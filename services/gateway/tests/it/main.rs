@@ -1,0 +1,13 @@
+//! The gateway over HTTP, before real services of the tests' own: what they were asked is what the gateway let through.
+#![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
+mod auth_news;
+mod bodies;
+mod echo;
+mod failures;
+mod harness;
+mod identity;
+mod messages;
+mod own_pages;
+mod paths;
+mod raw;

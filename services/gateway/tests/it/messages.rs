@@ -1,0 +1,105 @@
+//! What of a message passes.
+
+use reqwest::Method;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::echo::values;
+use crate::harness::TestGateway;
+use crate::raw;
+
+#[tokio::test]
+async fn every_answer_carries_a_request_id_and_a_safe_one_of_the_client_is_kept() {
+    let gateway = TestGateway::start().await;
+    let token = gateway.sign_in().token;
+    let ask = async |id: &'static str| {
+        let request = gateway.request(Method::GET, "/api/v1/functions").bearer_auth(&token);
+        let answer = request.header("x-request-id", id).send().await.unwrap();
+        let answered = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let echoed: Value = answer.json().await.unwrap();
+        assert_eq!(values(&echoed, "x-request-id"), [answered.as_str()]);
+        answered
+    };
+    assert_eq!(ask("order_66-A").await, "order_66-A");
+    for unsafe_id in
+        ["", "a b", "a;b", "{\"a\":1}", "0123456789012345678901234567890123456789012345678901234567890123x"]
+    {
+        let answered = ask(unsafe_id).await;
+        assert_ne!(answered, unsafe_id);
+        assert_eq!(answered.len(), 36, "{answered}");
+    }
+}
+
+#[tokio::test]
+async fn what_belongs_to_the_request_passes() {
+    let gateway = TestGateway::start().await;
+    let request = gateway
+        .request(Method::PATCH, "/api/v1/functions/x?a=%2F&a=b")
+        .bearer_auth(gateway.sign_in().token)
+        .header("idempotency-key", "k")
+        .header("accept", "text/plain")
+        .header("x-twice", "1")
+        .header("x-twice", "2")
+        .body("{}");
+    let echoed: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!((&echoed["method"], &echoed["query"]), (&"PATCH".into(), &"a=%2F&a=b".into()));
+    assert_eq!(values(&echoed, "idempotency-key"), ["k"]);
+    assert_eq!(values(&echoed, "accept"), ["text/plain"]);
+    assert_eq!(values(&echoed, "x-twice"), ["1", "2"]);
+    assert_eq!(values(&echoed, "content-length"), ["2"]);
+    assert_eq!(echoed["length"], 2);
+}
+
+#[tokio::test]
+async fn an_answer_passes_without_what_concerns_one_connection_or_the_platform() {
+    let (listener, url) = raw::listen().await;
+    let gateway = TestGateway::start_with(&[("FUNCTIONS_URL", &url)]).await;
+    let asking = gateway.request(Method::GET, "/api/v1/functions").bearer_auth(gateway.sign_in().token);
+    let asking = tokio::spawn(asking.send());
+    let (mut service, _) = raw::accept_head(&listener).await;
+    let head = [
+        "HTTP/1.1 502 Bad Gateway",
+        "X-Slipway-Function-Outcome: failed",
+        "Connection: X-Hop",
+        "X-Hop: 1",
+        "Keep-Alive: timeout=5",
+        "X-Request-Id: another",
+        "X-Kept: 1",
+        "X-Kept: 2",
+        "Content-Length: 2",
+    ];
+    service.write_all(format!("{}\r\n\r\n{{}}", head.join("\r\n")).as_bytes()).await.unwrap();
+
+    let answer = asking.await.unwrap().unwrap();
+
+    assert_eq!(answer.status(), 502);
+    for name in ["x-slipway-function-outcome", "x-hop", "keep-alive", "connection"] {
+        assert!(!answer.headers().contains_key(name), "{name}");
+    }
+    assert_ne!(answer.headers()["x-request-id"], "another");
+    assert_eq!(answer.headers().get_all("x-kept").iter().collect::<Vec<_>>(), ["1", "2"]);
+    assert_eq!(answer.text().await.unwrap(), "{}");
+}
+
+#[tokio::test]
+async fn answers_without_a_body_stay_without_one() {
+    let gateway = TestGateway::start().await;
+    let token = gateway.sign_in().token;
+    let nothing = gateway.get("/api/v1/functions/nothing", &token).await;
+    assert_eq!(nothing.status(), 204);
+    assert_eq!(nothing.bytes().await.unwrap().len(), 0);
+
+    let head = gateway.request(Method::HEAD, "/api/v1/functions").bearer_auth(&token).send().await.unwrap();
+    assert_eq!(head.status(), 200);
+    let length: usize = head.headers()["content-length"].to_str().unwrap().parse().unwrap();
+    assert!(length > 0, "the length that GET would have");
+    assert_eq!(head.bytes().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn methods_that_are_for_proxies_are_refused() {
+    let gateway = TestGateway::start().await;
+    let token = gateway.sign_in().token;
+    let answer = gateway.request(Method::TRACE, "/api/v1/functions").bearer_auth(token).send().await.unwrap();
+    assert_eq!(answer.status(), 405);
+}
