@@ -116,12 +116,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_larger_than_is_read_is_refused() {
-        use tokio::io::AsyncWriteExt as _;
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_u8().await.unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await.unwrap();
+            // Until the client has gone: an early end would break the answer off.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
         });
         let request = Request::get(url).body(empty()).unwrap();
         let outcome = Client::new().fetch(request, Duration::from_secs(30), 4).await;
