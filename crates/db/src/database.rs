@@ -1,20 +1,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection as _;
 use diesel::pg::PgConnection;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::{Connection as _, sql_query};
 use slipway_telemetry::{HistogramVec, Metrics, MetricsError};
 use tokio::sync::Semaphore;
 use tracing::Span;
 
+use crate::pool::ConnectionPool;
 use crate::{DatabaseConfig, DbError};
 
 /// A service's connections to its own database. Cheap to clone.
 #[derive(Clone)]
 pub struct Database {
-    pool: Pool<ConnectionManager<PgConnection>>,
+    pool: ConnectionPool,
     permits: Arc<Semaphore>,
     timeout: Duration,
     durations: HistogramVec,
@@ -31,14 +30,8 @@ impl Database {
             "Time of a database operation, with its wait for a connection.",
             &["operation", "outcome"],
         )?;
-        let pool = Pool::builder()
-            .max_size(config.pool_size)
-            .min_idle(Some(1))
-            .connection_timeout(config.timeout)
-            .connection_customizer(Box::new(Limits { statement: config.timeout }))
-            .build_unchecked(ConnectionManager::new(config.url.expose()));
         let permits = Arc::new(Semaphore::new(config.pool_size as usize));
-        Ok(Self { pool, permits, timeout: config.timeout, durations })
+        Ok(Self { pool: ConnectionPool::new(config), permits, timeout: config.timeout, durations })
     }
 
     /// Runs `work` on a connection, off the async threads. `operation` names it in metrics and logs, as in
@@ -109,9 +102,11 @@ impl Database {
                 pool.get().map_err(|cause| DbError::Unavailable(format!("{operation}: {cause}")))?;
             work(&mut connection)
         });
-        task.await.unwrap_or_else(|cause| {
-            Err(DbError::Unavailable(format!("{operation} did not come to its end: {cause}")).into())
-        })
+        match task.await {
+            Ok(outcome) => outcome,
+            Err(fault) if fault.is_panic() => Err(DbError::Panicked(operation).into()),
+            Err(_) => Err(DbError::Unavailable(format!("{operation} was cut off by a stop")).into()),
+        }
     }
 }
 
@@ -123,24 +118,5 @@ enum Abort<E> {
 impl<E> From<diesel::result::Error> for Abort<E> {
     fn from(error: diesel::result::Error) -> Self {
         Self::Database(error)
-    }
-}
-
-/// Bounds what a connection may keep the server busy with.
-#[derive(Debug)]
-struct Limits {
-    statement: Duration,
-}
-
-impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Limits {
-    fn on_acquire(&self, connection: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
-        let milliseconds = self.statement.as_millis();
-        connection
-            .batch_execute(&format!(
-                "SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds}; \
-                 SET idle_in_transaction_session_timeout = {}; SET timezone = 'UTC'",
-                milliseconds * 2
-            ))
-            .map_err(diesel::r2d2::Error::QueryError)
     }
 }

@@ -15,6 +15,9 @@ pub enum DbError {
     /// Another transaction was faster. The same request may succeed at once.
     #[error("another transaction was faster: {0}")]
     Conflict(String),
+    /// The code around the query panicked. Nothing of its transaction took effect.
+    #[error("the operation {0} panicked")]
+    Panicked(&'static str),
     /// The query itself is at fault.
     #[error("the query failed: {0}")]
     Query(Error),

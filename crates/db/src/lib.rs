@@ -9,7 +9,9 @@ mod database;
 mod error;
 mod idempotency;
 mod migrate;
+mod pool;
 mod schema;
+mod url;
 
 pub use config::DatabaseConfig;
 pub use database::Database;

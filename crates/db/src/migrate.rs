@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use diesel::connection::SimpleConnection as _;
 use diesel::migration::MigrationSource;
 use diesel::pg::{Pg, PgConnection};
@@ -5,11 +7,16 @@ use diesel::{Connection as _, ConnectionError};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 use slipway_config::Secret;
 
+use crate::url;
+
 /// The tables that this crate itself keeps in each service's database.
 const SHARED: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// Any number, as long as every migrating process takes the same.
 const LOCK: i64 = 0x0051_1b3a;
+
+/// How long the server may take to accept the owner's connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Says why a database could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +38,7 @@ pub fn migrate<S: MigrationSource<Pg>>(
     owner_url: &Secret,
     service: S,
 ) -> Result<Vec<String>, MigrationError> {
-    let mut connection = PgConnection::establish(owner_url.expose())?;
+    let mut connection = PgConnection::establish(url::bounded(owner_url, CONNECT_WITHIN).expose())?;
     connection.batch_execute(&format!("SET lock_timeout = '60s'; SELECT pg_advisory_lock({LOCK})"))?;
     let mut names = run_pending(&mut connection, SHARED)?;
     names.extend(run_pending(&mut connection, service)?);

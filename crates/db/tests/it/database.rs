@@ -65,7 +65,7 @@ async fn a_panic_in_a_query_is_an_error_and_the_pool_goes_on() {
                 std::panic::resume_unwind(Box::new("on purpose"))
             })
             .await;
-        assert!(outcome.unwrap_err().is_transient());
+        assert!(matches!(outcome, Err(DbError::Panicked("counter.panic"))), "{outcome:?}");
     }
     assert_eq!(count(&database).await, 0);
 }
@@ -101,6 +101,27 @@ async fn a_database_that_is_gone_is_unavailable_and_comes_back_without_a_restart
         }
     };
     tokio::time::timeout(Duration::from_secs(30), recovered).await.unwrap();
+}
+
+#[tokio::test]
+async fn while_the_server_is_gone_nobody_waits_out_the_timeout() {
+    let test = TestDatabase::create("db", MIGRATIONS);
+    let mut config = test.config();
+    config.timeout = Duration::from_mins(1);
+    let database = Database::new(&config, &Metrics::new("db").unwrap()).unwrap();
+    database.ping().await.unwrap();
+    test.stop();
+    // Two hundred on four connections: were each to wait a timeout, this would take most of an hour.
+    let queries = (0..200).map(|_| {
+        let database = database.clone();
+        tokio::spawn(async move { database.ping().await })
+    });
+    let all = async {
+        for query in queries.collect::<Vec<_>>() {
+            assert!(matches!(query.await.unwrap(), Err(DbError::Unavailable(_))));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(50), all).await.unwrap();
 }
 
 #[tokio::test]
