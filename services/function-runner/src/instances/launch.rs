@@ -25,6 +25,7 @@ const OPEN_FILES: u64 = 1_024;
 const LOG_LIMIT_BYTES: u64 = 256 * 1024;
 /// How often an instance that has not dialled yet is asked whether it still runs.
 const WATCH: Duration = Duration::from_millis(250);
+
 const LOG_TAIL_LINES: usize = 50;
 
 const KIND_LABEL: &str = "dev.slipway.kind";

@@ -95,6 +95,8 @@ struct Pool<T> {
     ready: Vec<Idle<T>>,
     waiting: VecDeque<Waiter<T>>,
     starting: usize,
+    /// When an instance was last lent.
+    served: Option<Instant>,
 }
 
 struct Idle<T> {
@@ -124,6 +126,7 @@ impl<T: Member> Pools<T> {
         };
         while let Some(idle) = pool.ready.pop() {
             if idle.member.is_open() {
+                pool.served = Some(now);
                 return (Acquired::Ready(idle.member), actions);
             }
             retire(&mut self.leaving, idle.member, &mut actions);
@@ -145,6 +148,9 @@ impl<T: Member> Pools<T> {
     pub(super) fn release(&mut self, member: T, now: Instant) -> Vec<Action<T>> {
         let mut actions = Vec::new();
         self.offer(member, false, now, &mut actions);
+        if self.crowded {
+            self.start_wanted(&mut actions);
+        }
         actions
     }
 
@@ -207,6 +213,7 @@ impl<T: Member> Pools<T> {
             ready: Vec::new(),
             waiting: VecDeque::new(),
             starting: 0,
+            served: None,
         });
         pool.version = Arc::clone(version);
         let (kept, outdated): (Vec<_>, Vec<_>) =
@@ -282,7 +289,8 @@ impl<T: Member> Pools<T> {
 
     fn offer(&mut self, member: T, started: bool, now: Instant, actions: &mut Vec<Action<T>>) {
         let version = Arc::clone(member.version());
-        let makes_room = self.another_starves(version.owner);
+        // One that was just started serves a call first: else two owners could start instances in turn for nothing.
+        let makes_room = !started && self.another_starves(version.owner);
         let current = self.functions.get_mut(&version.function_id).filter(|pool| pool.version == version);
         let Some(pool) = current.filter(|_| member.is_open() && !makes_room) else {
             retire(&mut self.leaving, member, actions);
@@ -292,7 +300,10 @@ impl<T: Member> Pools<T> {
         while let Some(waiter) = pool.waiting.pop_front() {
             match waiter.grant.send(Ok(granted)) {
                 Err(Ok(back)) => granted = back,
-                Ok(()) | Err(Err(_)) => return,
+                Ok(()) | Err(Err(_)) => {
+                    pool.served = Some(now);
+                    return;
+                }
             }
         }
         pool.ready.push(Idle { member: granted.member, since: now });
@@ -311,13 +322,16 @@ impl<T: Member> Pools<T> {
     }
 
     /// Starts what waiting callers need and the limits let: first for the owner with the fewest instances, then for
-    /// the caller who has waited longest.
+    /// the function that was served longest ago, then for the caller who has waited longest.
     fn start_wanted(&mut self, actions: &mut Vec<Action<T>>) {
         loop {
             let wanting = self.functions.values().filter(|pool| self.wants_another(pool));
             let held = |owner| self.seats.iter().filter(|seat| seat.owner == owner).count();
             let Some(version) = wanting
-                .min_by_key(|pool| (held(pool.version.owner), pool.waiting.front().map(|waiter| waiter.since)))
+                .min_by_key(|pool| {
+                    let since = pool.waiting.front().map(|waiter| waiter.since);
+                    (held(pool.version.owner), pool.served, since)
+                })
                 .map(|pool| Arc::clone(&pool.version))
             else {
                 self.crowded = false;
