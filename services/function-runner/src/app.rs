@@ -158,6 +158,7 @@ impl Parts {
             instances.clone(),
             Arc::clone(&images),
             queue.clone(),
+            config.is_podman_managed,
             stop,
         ));
         tokio::spawn(Arc::clone(&builds).recover_and_sweep(host.workspaces.clone()));

@@ -92,6 +92,7 @@ fn read_build(reader: &mut Reader<'_>) -> BuildSettings {
             open_files: reader.within("BUILD_OPEN_FILES", 8_192, 64..=1_048_576),
         },
         timeout: Duration::from_secs(reader.within("BUILD_TIMEOUT_SECONDS", 600, 1..=86_400)),
+        owns_storage: reader.or("PODMAN_MANAGED", false),
     }
 }
 

@@ -35,6 +35,8 @@ pub struct BuildSettings {
     pub limits: BuildLimits,
     /// How long a build may take.
     pub timeout: Duration,
+    /// Whether nobody else builds in this Podman's storage: then what lies there at a start is this runner's own.
+    pub owns_storage: bool,
 }
 
 /// The images of functions. One is named by its owner and the digest of all that it is made of, so the same archive is
@@ -104,7 +106,11 @@ impl Images {
     }
 
     /// Removes what builds left behind that were going on when this process or Podman was killed. For the start alone.
+    /// Podman does not say whose they are, so in a storage that is shared they are left to its administrator.
     pub(crate) async fn remove_abandoned_builds(&self) -> Result<(), FunctionError> {
+        if !self.settings.owns_storage {
+            return Ok(());
+        }
         let removed = self.runtime.remove_abandoned_builds().await?;
         if removed > 0 {
             tracing::info!(builds.removed = removed, "removed what abandoned builds had left");

@@ -2,8 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use diesel::PgConnection;
-use slipway_db::{Database, DbError};
+use slipway_db::{Database, DbError, PgConnection};
 use slipway_kernel::SharedClock;
 use slipway_models::functions::{DeploymentStatus, FunctionStatus};
 use slipway_runtime::RuntimeError;
@@ -11,8 +10,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-use super::functions::{Activation, version_of};
 use super::Functions;
+use super::functions::{Activation, version_of};
 use crate::build::{BuildQueue, Images, Ticket, Workspace};
 use crate::domain::{Deployment, Version, config};
 use crate::error::FunctionError;
@@ -36,6 +35,8 @@ pub(crate) struct Builds {
     /// Cancelled when the service stops: deployments on their way are left for the next start.
     pub(super) stopping: CancellationToken,
     pub(super) is_recovered: AtomicBool,
+    /// Whether every build in Podman's storage is one of this runner's.
+    pub(super) owns_storage: bool,
     /// Where deployments are carried out: requests come on the threads of a server that stops before they end.
     tasks: Handle,
 }
@@ -57,9 +58,21 @@ impl Builds {
         instances: Instances,
         images: Arc<Images>,
         queue: BuildQueue,
+        owns_storage: bool,
         stopping: CancellationToken,
     ) -> Self {
-        Self { db, clock, functions, instances, images, queue, stopping, is_recovered: AtomicBool::new(false), tasks: Handle::current() }
+        Self {
+            db,
+            clock,
+            functions,
+            instances,
+            images,
+            queue,
+            stopping,
+            is_recovered: AtomicBool::new(false),
+            owns_storage,
+            tasks: Handle::current(),
+        }
     }
 
     /// Queues a deployment whose row is written and whose files are unpacked.
@@ -69,7 +82,13 @@ impl Builds {
         self.tasks.spawn(Arc::clone(self).run(deployment, project, workspace, ticket).instrument(span));
     }
 
-    async fn run(self: Arc<Self>, deployment: Deployment, project: Project, workspace: Workspace, ticket: Ticket) {
+    async fn run(
+        self: Arc<Self>,
+        deployment: Deployment,
+        project: Project,
+        workspace: Workspace,
+        ticket: Ticket,
+    ) {
         let stop = ticket.stop().clone();
         let work = async {
             match self.attempt(&deployment, &project, &workspace, &ticket).await {
@@ -149,7 +168,9 @@ impl Builds {
         let written = self
             .persist(|| {
                 let (failed, log) = (failed.clone(), log.clone());
-                self.db.transaction("deployment.fail", move |connection| write_failure(connection, &failed, &log))
+                self.db.transaction("deployment.fail", move |connection| {
+                    write_failure(connection, &failed, &log)
+                })
             })
             .await;
         if let Err(fault) = written {
@@ -175,9 +196,9 @@ impl Builds {
 /// Says in words for the owner why a deployment failed. What is no fault of theirs goes to our log.
 fn explain(fault: &FunctionError) -> String {
     match fault {
-        FunctionError::Runtime(fault @ (RuntimeError::BuildFailed { .. } | RuntimeError::TimedOut { .. })) => {
-            fault.to_string()
-        }
+        FunctionError::Runtime(
+            fault @ (RuntimeError::BuildFailed { .. } | RuntimeError::TimedOut { .. }),
+        ) => fault.to_string(),
         other => {
             tracing::error!(error = %other, "a deployment failed by a fault of the platform");
             "the platform failed to carry this out: deploy it again".to_owned()

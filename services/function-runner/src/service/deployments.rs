@@ -2,8 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use diesel::PgConnection;
-use slipway_db::Database;
+use slipway_db::{Database, PgConnection};
 use slipway_kernel::{DeploymentId, FunctionId, Page, PageRequest, SharedClock, UserId};
 use slipway_models::functions::{
     DeploymentStatus, FunctionConfig, FunctionConfigPatch, FunctionStatus, Runtime,

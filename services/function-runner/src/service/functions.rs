@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
-use diesel::PgConnection;
-use slipway_db::{Database, DbError};
+use slipway_db::{Database, DbError, PgConnection};
 use slipway_kernel::{FunctionId, Page, PageRequest, SharedClock, UserId};
 use slipway_models::functions::{DeploymentStatus, FunctionConfigPatch, FunctionStatus};
 use tokio::sync::Mutex;
@@ -51,15 +50,7 @@ impl Functions {
         images: Arc<Images>,
         queue: BuildQueue,
     ) -> Self {
-        Self {
-            db,
-            clock,
-            instances,
-            images,
-            queue,
-            versions: Versions::default(),
-            changes: Mutex::default(),
-        }
+        Self { db, clock, instances, images, queue, versions: Versions::default(), changes: Mutex::default() }
     }
 
     /// Returns the version that answers calls of an owner's function: from memory where it was called before.
@@ -75,9 +66,12 @@ impl Functions {
         let version = self
             .db
             .run("function.find_active", move |connection| {
-                let function = store::functions::find(connection, owner, id)?.ok_or(FunctionError::NotFound)?;
+                let function =
+                    store::functions::find(connection, owner, id)?.ok_or(FunctionError::NotFound)?;
                 let active = store::deployments::find_active(connection, owner, id)?;
-                active.and_then(|deployment| version_of(&function, &deployment)).ok_or(FunctionError::NotActive)
+                active
+                    .and_then(|deployment| version_of(&function, &deployment))
+                    .ok_or(FunctionError::NotActive)
             })
             .await?;
         let version = Arc::new(version);
@@ -200,7 +194,8 @@ impl Functions {
                 deployment.status = DeploymentStatus::Active;
                 function.updated_at = now;
                 write_active(connection, &mut function, &deployment)?;
-                Ok(version_of(&function, &deployment).map_or(Written::Gone, |version| Written::Active(Arc::new(version))))
+                Ok(version_of(&function, &deployment)
+                    .map_or(Written::Gone, |version| Written::Active(Arc::new(version))))
             })
             .await?;
         Ok(match written {

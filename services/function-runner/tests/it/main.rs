@@ -1,0 +1,12 @@
+//! Function-runner over HTTP, on real PostgreSQL and real Podman.
+#![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
+mod archives;
+mod authz;
+mod bad_input;
+mod delete;
+mod deploy;
+mod harness;
+mod invoke;
+mod migrations;
+mod recovery;
