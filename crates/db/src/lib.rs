@@ -15,6 +15,8 @@ mod url;
 
 pub use config::DatabaseConfig;
 pub use database::Database;
+/// What the stores' functions take; nobody else needs to name diesel.
+pub use diesel::PgConnection;
 pub use error::DbError;
 pub use idempotency::{
     Begin, IdempotencyKey, InvalidKey, StoredAnswer, abandon, begin, finish, purge_expired,

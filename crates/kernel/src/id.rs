@@ -17,7 +17,7 @@ macro_rules! typed_id {
     ($($(#[$doc:meta])* $name:ident = $kind:literal;)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
+        #[serde(into = "Uuid", try_from = "String")]
         pub struct $name(Uuid);
 
         impl $name {
@@ -36,6 +36,20 @@ macro_rules! typed_id {
         impl From<Uuid> for $name {
             fn from(id: Uuid) -> Self {
                 Self(id)
+            }
+        }
+
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
             }
         }
 
@@ -103,6 +117,8 @@ mod tests {
     #[test]
     fn a_text_that_is_no_id_is_refused_by_kind() {
         let fault = "../etc".parse::<FunctionId>().unwrap_err();
+        assert_eq!(fault.to_string(), "not a function id: expected a UUID");
+        let fault = serde_json::from_str::<FunctionId>(r#""x""#).unwrap_err();
         assert_eq!(fault.to_string(), "not a function id: expected a UUID");
     }
 }

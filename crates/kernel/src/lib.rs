@@ -8,5 +8,8 @@ mod page;
 
 pub use clock::{Clock, FixedClock, SharedClock, SystemClock};
 pub use code::ErrorCode;
-pub use id::{DeploymentId, ExecutionId, FunctionId, InstanceId, InvalidId, LogLineId, RequestId, SessionId, TokenId, UserId};
+pub use id::{
+    DeploymentId, ExecutionId, FunctionId, InstanceId, InvalidId, LogLineId, RequestId, SessionId, TokenId,
+    UserId,
+};
 pub use page::{Cursor, InvalidPage, Page, PageRequest};

@@ -15,6 +15,8 @@ pub use health::Readiness;
 pub use launch::{BoxError, Context, Service, launch, read_settings, stop_on_signal};
 pub use problem::Problem;
 pub use request::{RequestIdText, RouteTemplate, UsersOutcome};
+/// Statuses and headers, for services' errors: they need not know the framework.
+pub use actix_web::http;
 pub use server::{Application, ServerConfig, resource};
 
 use actix_web::HttpResponse;

@@ -1,10 +1,10 @@
-use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use slipway_db::DbError;
 use slipway_jwt::KeyError;
 use slipway_kernel::ErrorCode;
 use slipway_models::problem::FieldError;
 use slipway_web::Problem;
+use slipway_web::http::StatusCode;
+use slipway_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
 
 use crate::domain::RegistrationFaults;
 

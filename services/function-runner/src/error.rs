@@ -1,9 +1,9 @@
-use actix_web::http::StatusCode;
 use slipway_db::DbError;
 use slipway_kernel::ErrorCode;
 use slipway_models::problem::FieldError;
 use slipway_runtime::RuntimeError;
 use slipway_web::Problem;
+use slipway_web::http::StatusCode;
 
 use crate::archive::ArchiveError;
 use crate::project::ProjectError;
@@ -71,9 +71,9 @@ impl From<FunctionError> for Problem {
         let detail = error.to_string();
         let refused = |code| Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::new(code), &detail);
         match error {
-            FunctionError::NotFound | FunctionError::DeploymentNotFound | FunctionError::ExecutionNotFound => {
-                Self::not_found(detail)
-            }
+            FunctionError::NotFound
+            | FunctionError::DeploymentNotFound
+            | FunctionError::ExecutionNotFound => Self::not_found(detail),
             FunctionError::NotActive => {
                 Self::new(StatusCode::CONFLICT, ErrorCode::new("function_not_active"), detail)
             }

@@ -38,7 +38,7 @@ pub(crate) fn succeeds(command: &mut Command) -> Value {
 /// Signs the first superuser in by the command line.
 pub(crate) fn sign_in(platform: &Platform, person: &str) {
     let mut login = platform.slipway(person);
-    login.args(["login", platform.gateway(), "--username", "admin", "--password-stdin"]);
+    login.args(["login", platform.gateway(), "--user", "admin", "--password-stdin"]);
     login.stdin(password_file()).stdout(std::process::Stdio::null());
     let status = login.status().unwrap();
     assert!(status.success(), "login: {status}");

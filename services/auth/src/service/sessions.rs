@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::PgConnection;
-use slipway_db::{Database, DbError};
+use slipway_db::{Database, DbError, PgConnection};
 use slipway_jwt::{ACCESS_LIFETIME, AccessIssuer, Grant, Jwks, KeyError, SecretKey};
 use slipway_kernel::{SessionId, SharedClock};
 use slipway_models::auth::{TokenAnswer, UserStatus};

@@ -35,8 +35,6 @@ pub(crate) struct Builds {
     /// Cancelled when the service stops: deployments on their way are left for the next start.
     pub(super) stopping: CancellationToken,
     pub(super) is_recovered: AtomicBool,
-    /// Whether every build in Podman's storage is one of this runner's.
-    pub(super) owns_storage: bool,
     /// Where deployments are carried out: requests come on the threads of a server that stops before they end.
     tasks: Handle,
 }
@@ -58,7 +56,6 @@ impl Builds {
         instances: Instances,
         images: Arc<Images>,
         queue: BuildQueue,
-        owns_storage: bool,
         stopping: CancellationToken,
     ) -> Self {
         Self {
@@ -70,7 +67,6 @@ impl Builds {
             queue,
             stopping,
             is_recovered: AtomicBool::new(false),
-            owns_storage,
             tasks: Handle::current(),
         }
     }

@@ -46,9 +46,7 @@ impl Builds {
 
     /// Nothing is queued before all that can fail has succeeded, so trying again queues nothing twice.
     async fn recover(self: &Arc<Self>, workspaces: &Workspaces) -> Result<(), FunctionError> {
-        if self.owns_storage {
-            self.images.remove_abandoned_builds().await?;
-        }
+        self.images.remove_abandoned_builds().await?;
         let unfinished = self
             .db
             .run("deployment.list_unfinished", |connection| {
