@@ -11,6 +11,7 @@ use futures_util::future::{Ready, ready};
 use slipway_jwt::{Identity, IdentityVerifier, ServiceName, Subject, UserIdentity};
 use slipway_kernel::{SessionId, UserId};
 use slipway_models::auth::UserType;
+use tracing::Span;
 
 use crate::Problem;
 
@@ -48,7 +49,10 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(identify(request).and_then(|identity| match &identity.subject {
-            Subject::User(user) => agree(request, user).map(|()| Self(user.clone())),
+            Subject::User(user) => agree(request, user).map(|()| {
+                Span::current().record("user.id", tracing::field::display(user.user_id));
+                Self(user.clone())
+            }),
             Subject::Service(_) => Err(Problem::forbidden("this is for people, not for services")),
         }))
     }

@@ -10,13 +10,16 @@ use futures_util::future::{LocalBoxFuture, Ready, ready};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
-use slipway_kernel::{ErrorCode, PageRequest};
+use slipway_kernel::{ErrorCode, InvalidPage, PageRequest};
 use slipway_models::problem::FieldError;
 
 use crate::Problem;
 
 /// The most bytes of a JSON body, where the route sets no [`BodyLimit`].
 const DEFAULT_BODY_LIMIT: u64 = 1024 * 1024;
+
+/// The most characters of a body that are repeated to its sender.
+const MAX_REPEATED: usize = 300;
 
 /// The most bytes that the JSON bodies of a route or a service may have: put it into the app data.
 #[derive(Debug, Clone, Copy)]
@@ -70,11 +73,11 @@ pub async fn read_body(request: &HttpRequest, mut payload: Payload, limit: u64) 
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|fault| {
-        let pointer = to_pointer(fault.path());
+        let pointer = cut(&to_pointer(fault.path()));
         let inner = fault.into_inner();
         if inner.is_data() {
             let detail = inner.to_string();
-            let detail = detail.split(" at line ").next().unwrap_or(&detail).to_owned();
+            let detail = cut(detail.rsplit_once(" at line ").map_or(&detail, |(said, _)| said));
             Problem::validation(vec![FieldError { pointer, detail }])
         } else {
             Problem::invalid_request(format!("the body is not JSON: {inner}"))
@@ -82,6 +85,14 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })?;
     reader.end().map_err(|fault| Problem::invalid_request(format!("the body is not JSON: {fault}")))?;
     Ok(value)
+}
+
+/// Names and values of the body are repeated in what is said of them; a huge one is not.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_REPEATED) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -105,7 +116,7 @@ pub struct Paging(pub PageRequest);
 
 #[derive(Deserialize)]
 struct PagingQuery {
-    limit: Option<i64>,
+    limit: Option<String>,
     cursor: Option<String>,
 }
 
@@ -118,12 +129,17 @@ impl FromRequest for Paging {
             Query::<PagingQuery>::from_query(request.query_string())
                 .map_err(|fault| Problem::invalid_request(format!("the query cannot be read: {fault}")))
                 .and_then(|query| {
-                    PageRequest::new(query.limit, query.cursor.as_deref())
+                    page(query.limit.as_deref(), query.cursor.as_deref())
                         .map_err(|fault| Problem::invalid_request(fault.to_string()))
                 })
                 .map(Self),
         )
     }
+}
+
+fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<PageRequest, InvalidPage> {
+    let limit = limit.map(str::parse).transpose().map_err(|_| InvalidPage::Limit)?;
+    PageRequest::new(limit, cursor)
 }
 
 #[cfg(test)]
@@ -165,5 +181,27 @@ mod tests {
             (400, "the body is not JSON: EOF while parsing an object at line 1 column 8".to_owned())
         );
         assert_eq!(fault(r#"{"inner":{"size":1}} x"#).0, 400);
+    }
+
+    #[test]
+    fn what_is_repeated_of_a_huge_body_is_short() {
+        let huge = "\u{1}\"".repeat(300_000);
+        for body in
+            [serde_json::json!({ "inner": { "size": huge } }), serde_json::json!({ "inner": { (huge): 1 } })]
+        {
+            let problem = parse_json::<Outer>(body.to_string().as_bytes()).unwrap_err();
+            let answer = serde_json::to_vec(&problem.body("")).unwrap();
+            assert!(answer.len() < 10_000, "{}", answer.len());
+        }
+        assert_eq!(
+            fault(r#"{"inner":{"size":" at line "}}"#).1,
+            "/inner/size: invalid type: string \" at line \", expected u8"
+        );
+    }
+
+    #[test]
+    fn a_limit_that_is_no_number_is_named() {
+        assert_eq!(page(Some("many"), None), Err(InvalidPage::Limit));
+        assert_eq!(page(Some("7"), None).map(|request| request.limit()), Ok(7));
     }
 }

@@ -1,11 +1,17 @@
 //! Around every request: its id, its span, its line in the log, its metrics, and the body of its problem.
 
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage as _, HttpRequest};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
+use futures_util::FutureExt as _;
 use slipway_kernel::{ErrorCode, RequestId};
 use slipway_telemetry::{IncomingRequest, Metrics, end_request, request_span};
 use tracing::Instrument as _;
@@ -14,6 +20,7 @@ use crate::Problem;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 64;
+const UNMATCHED: &str = "unmatched";
 
 /// The service's name, for spans.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +50,12 @@ impl RequestIdText {
         };
         Self(given.filter(safe).map_or_else(|| RequestId::generate().to_string(), str::to_owned))
     }
+
+    fn put(&self, headers: &mut HeaderMap) {
+        if let Ok(value) = HeaderValue::from_str(&self.0) {
+            headers.insert(REQUEST_ID.clone(), value);
+        }
+    }
 }
 
 /// The template of a route that the service found by a table of its own: put it into the request's extensions.
@@ -58,6 +71,7 @@ pub(crate) async fn request_scope<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let since = Instant::now();
     let id = RequestIdText::accept(request.headers());
     let method = request.method().clone();
     let text = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -71,38 +85,57 @@ pub(crate) async fn request_scope<B: MessageBody + 'static>(
     let in_flight = request.app_data::<Data<Metrics>>().map(|metrics| metrics.begin_request());
     request.extensions_mut().insert(id.clone());
 
-    let response = next.call(request).instrument(span.clone()).await?;
-    span.in_scope(|| log(&response));
-    let mut response = describe_problem(response, &id);
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        response.headers_mut().insert(REQUEST_ID.clone(), value);
-    }
-
-    let route = route_template(response.request());
-    let status = response.status().as_u16();
-    end_request(&span, method.as_str(), &route, status);
+    let handled = AssertUnwindSafe(async { next.call(request).await }).catch_unwind();
+    let answered = match handled.instrument(span.clone()).await {
+        Ok(answered) => answered,
+        Err(_) => Err(Problem::internal("the handler panicked").into()),
+    };
+    let (route, status) = match &answered {
+        Ok(response) => (route_template(response.request()), response.status()),
+        Err(error) => (UNMATCHED.to_owned(), error.as_response_error().status_code()),
+    };
+    end_request(&span, method.as_str(), &route, status.as_u16());
     if let Some(in_flight) = in_flight {
-        in_flight.finish(method.as_str(), &route, status);
+        in_flight.finish(method.as_str(), &route, status.as_u16());
     }
-    Ok(response)
+    span.in_scope(|| log(&answered, status, since));
+    match answered {
+        Ok(response) => Ok(describe_problem(response, &id)),
+        // Where no handler answered there is no response to change: the error brings its own.
+        Err(error) => {
+            let mut described = render(&error, &id);
+            id.put(described.headers_mut());
+            Err(InternalError::from_response(error, described).into())
+        }
+    }
 }
 
 fn route_template(request: &HttpRequest) -> String {
     let found = request.extensions().get().map(|RouteTemplate(template)| (*template).to_owned());
-    found.or_else(|| request.match_pattern()).unwrap_or_else(|| "unmatched".to_owned())
+    found.or_else(|| request.match_pattern()).unwrap_or_else(|| UNMATCHED.to_owned())
 }
 
-/// Gives an error the body of a problem, with the request's id in it; answers of other kinds stay as they are.
+/// Gives an answer its request id, and an error the body of a problem, with the id in it.
 fn describe_problem<B: MessageBody + 'static>(
     response: ServiceResponse<B>,
     id: &RequestIdText,
 ) -> ServiceResponse<EitherBody<B, BoxBody>> {
-    let Some(error) = response.response().error() else { return response.map_into_left_body() };
-    let described = error
+    let described = response.response().error().map(|error| render(error, id));
+    let mut response = match described {
+        None => response.map_into_left_body(),
+        Some(described) => {
+            let (request, _) = response.into_parts();
+            ServiceResponse::new(request, described.map_into_right_body())
+        }
+    };
+    id.put(response.headers_mut());
+    response
+}
+
+fn render(error: &Error, id: &RequestIdText) -> HttpResponse {
+    error
         .as_error::<Problem>()
-        .map_or_else(|| to_problem(error).render(id.as_str()), |problem| problem.render(id.as_str()));
-    let (request, _) = response.into_parts();
-    ServiceResponse::new(request, described.map_into_right_body())
+        .map_or_else(|| to_problem(error).render(id.as_str()), |problem| problem.render(id.as_str()))
 }
 
 /// Turns an error of actix itself, such as a malformed path, into a problem of the same status.
@@ -115,21 +148,20 @@ fn to_problem(error: &Error) -> Problem {
     }
 }
 
-fn log<B>(response: &ServiceResponse<B>) {
-    let status = response.status();
-    let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
+/// Writes the one line of a request. Its route and status are on the span around it.
+fn log<B>(answered: &Result<ServiceResponse<B>, Error>, status: StatusCode, since: Instant) {
+    let error = answered.as_ref().map_or_else(Some, |response| response.response().error());
+    let problem = error.and_then(|error| error.as_error::<Problem>());
     let code = problem.map(|problem| problem.code().as_str());
-    let ours = !response.request().extensions().contains::<UsersOutcome>();
+    let duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let ours = answered
+        .as_ref()
+        .map_or(true, |response| !response.request().extensions().contains::<UsersOutcome>());
     if status.is_server_error() && ours {
         let cause = problem.and_then(Problem::cause).map(ToString::to_string);
-        let cause = cause.or_else(|| response.response().error().map(ToString::to_string));
-        tracing::error!(
-            http.response.status_code = status.as_u16(),
-            error.code = code,
-            error.cause = cause,
-            "answered"
-        );
+        let cause = cause.or_else(|| error.map(ToString::to_string));
+        tracing::error!(duration_ms, error.code = code, error.cause = cause, "answered");
     } else {
-        tracing::info!(http.response.status_code = status.as_u16(), error.code = code, "answered");
+        tracing::info!(duration_ms, error.code = code, "answered");
     }
 }

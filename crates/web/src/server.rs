@@ -33,16 +33,19 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// Reads `<PREFIX>_HOST` (127.0.0.1), `<PREFIX>_PORT`, `<PREFIX>_OPERATIONS_PORT`, `<PREFIX>_WORKERS` (1 to 256,
-    /// the number of processors) and `<PREFIX>_DRAIN_SECONDS` (0 to 3,600, 20).
+    /// Reads `<PREFIX>_HOST` and `<PREFIX>_OPERATIONS_HOST` (127.0.0.1 each: who publishes the one does not publish the
+    /// other), `<PREFIX>_PORT`, `<PREFIX>_OPERATIONS_PORT`, `<PREFIX>_WORKERS` (1 to 256, the number of processors) and
+    /// `<PREFIX>_DRAIN_SECONDS` (0 to 3,600, 20).
     pub fn read(reader: &mut Reader<'_>, prefix: &str, port: u16, operations_port: u16) -> Self {
-        let host = reader.or(&format!("{prefix}_HOST"), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let host = reader.or(&format!("{prefix}_HOST"), loopback);
+        let operations_host = reader.or(&format!("{prefix}_OPERATIONS_HOST"), loopback);
         let port = reader.or(&format!("{prefix}_PORT"), port);
         let operations_port = reader.or(&format!("{prefix}_OPERATIONS_PORT"), operations_port);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             address: SocketAddr::new(host, port),
-            operations_address: SocketAddr::new(host, operations_port),
+            operations_address: SocketAddr::new(operations_host, operations_port),
             workers: reader.within(&format!("{prefix}_WORKERS"), processors, 1..=256),
             drain: Duration::from_secs(reader.within(&format!("{prefix}_DRAIN_SECONDS"), 20, 0..=3_600)),
             ends_with_client: false,
@@ -161,4 +164,20 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         .map_err(|cause| io::Error::new(cause.kind(), format!("cannot listen on {address}: {cause}")))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_config::Settings;
+
+    use super::*;
+
+    #[test]
+    fn publishing_a_service_does_not_publish_its_operations() {
+        let settings = Settings::from_pairs([("GATEWAY_HOST", "0.0.0.0")]);
+        let mut reader = Reader::new(&settings);
+        let config = ServerConfig::read(&mut reader, "GATEWAY", 8080, 9080);
+        assert_eq!(config.address.to_string(), "0.0.0.0:8080");
+        assert_eq!(config.operations_address.to_string(), "127.0.0.1:9080");
+    }
 }
