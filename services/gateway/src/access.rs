@@ -33,6 +33,9 @@ pub(crate) enum Refusal {
     /// The token is not good.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The caller was not granted the app that the route belongs to.
+    #[error("the app {0} is not granted to this account")]
+    NotGranted(&'static str),
     /// The gateway cannot tell at the moment.
     #[error(transparent)]
     Stale(#[from] Stale),
@@ -42,10 +45,12 @@ pub(crate) enum Refusal {
 }
 
 impl Guard {
-    /// Admits a caller by its `authorization` headers, and signs who it is for `audience`.
+    /// Admits a caller by its `authorization` headers, to `app` where the route belongs to one, and signs who it is for
+    /// `audience`.
     pub(crate) async fn admit<'a>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
+        app: Option<&'static str>,
         audience: &ServiceName,
     ) -> Result<Admitted, Refusal> {
         let token = bearer(authorization)?;
@@ -57,6 +62,9 @@ impl Guard {
             }
             verified => verified,
         }?;
+        if let Some(app) = app.filter(|app| claims.apps.iter().all(|granted| granted != app)) {
+            return Err(Refusal::NotGranted(app));
+        }
         let user = UserIdentity {
             user_id: claims.sub,
             session_id: claims.sid,

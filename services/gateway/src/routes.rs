@@ -23,6 +23,8 @@ pub(crate) enum Access {
     Public,
     /// Whoever shows a valid access token.
     SignedIn,
+    /// Whoever shows one that grants this app.
+    App(&'static str),
 }
 
 /// What goes where, and within which bounds.
@@ -34,7 +36,7 @@ pub(crate) struct Route {
     pub(crate) access: Access,
     /// The most bytes of a request's body.
     pub(crate) body_limit: u64,
-    /// From the start of the request to the head of the answer, and between two pieces of a body.
+    /// From the start of the request to the head of the answer, and between two pieces of its body.
     pub(crate) timeout: Duration,
 }
 
@@ -66,7 +68,13 @@ const fn auth(prefix: &'static str, access: Access) -> Route {
 }
 
 const fn functions(prefix: &'static str, body_limit: u64) -> Route {
-    Route { prefix, upstream: Upstream::Functions, access: Access::SignedIn, body_limit, timeout: LONG }
+    Route {
+        prefix,
+        upstream: Upstream::Functions,
+        access: Access::App("functions"),
+        body_limit,
+        timeout: LONG,
+    }
 }
 
 /// Finds the route of a canonical path.

@@ -17,6 +17,9 @@ use crate::upstream::{self, BodyFault, RequestBody};
 /// Up to this a body is read before the service is asked: a slow client then holds no connection to it.
 const READ_AHEAD: u64 = 64 * 1024;
 
+/// Within this a body that is read ahead is whole, and the next piece of a longer one is there.
+const PIECE_WITHIN: Duration = Duration::from_secs(30);
+
 /// Takes the body within the route's bounds. Returns it with its length, where that is known.
 pub(super) async fn take(
     request: &HttpRequest,
@@ -31,21 +34,21 @@ pub(super) async fn take(
         None if !headers.contains_key(TRANSFER_ENCODING) => Ok((upstream::empty(), None)),
         Some(length) if length <= READ_AHEAD => {
             let read = read_body(request, payload.into_inner(), route.body_limit);
-            let body = timeout(route.timeout, read).await.map_err(|_| problem(BodyFault::Late, route))??;
+            let body = timeout(PIECE_WITHIN, read).await.map_err(|_| problem(BodyFault::Late, route))??;
             Ok((upstream::whole(body.freeze()), Some(length)))
         }
-        _ => Ok((stream(payload, route.body_limit, route.timeout), announced)),
+        _ => Ok((stream(payload, route.body_limit), announced)),
     }
 }
 
 /// Feeds the body piece by piece, as fast as the service takes it.
-fn stream(mut payload: Payload, limit: u64, idle: Duration) -> RequestBody {
+fn stream(mut payload: Payload, limit: u64) -> RequestBody {
     let (sender, body) = upstream::streamed();
     // It ends with the client's connection, or once the service has dropped its end.
     actix_web::rt::spawn(async move {
         let mut left = limit;
         loop {
-            let piece = match timeout(idle, payload.next()).await {
+            let piece = match timeout(PIECE_WITHIN, payload.next()).await {
                 Ok(None) => return,
                 Ok(Some(Ok(piece))) => match left.checked_sub(piece.len() as u64) {
                     Some(rest) => {

@@ -53,13 +53,7 @@ pub(crate) async fn proxy(
     let route = routes::find(&path).ok_or_else(|| Problem::not_found("there is nothing at this path"))?;
     request.extensions_mut().insert(RouteTemplate(route.prefix));
     let (service, authority) = behind.find(route.upstream);
-    let caller = match route.access {
-        Access::Public => None,
-        Access::SignedIn => {
-            let shown = request.headers().get_all(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
-            Some(guard.admit(shown, service).await.map_err(refuse)?)
-        }
-    };
+    let caller = admit(&request, &guard, route.access, service).await?;
     let (body, length) = body::take(&request, payload, route).await?;
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut outgoing = Request::new(body);
@@ -74,6 +68,21 @@ pub(crate) async fn proxy(
         request.extensions_mut().insert(UsersOutcome);
     }
     Ok(outward(answer, request.method(), route))
+}
+
+async fn admit(
+    request: &HttpRequest,
+    guard: &Guard,
+    access: Access,
+    service: &ServiceName,
+) -> Result<Option<Admitted>, Problem> {
+    let app = match access {
+        Access::Public => return Ok(None),
+        Access::SignedIn => None,
+        Access::App(app) => Some(app),
+    };
+    let shown = request.headers().get_all(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
+    guard.admit(shown, app, service).await.map(Some).map_err(refuse)
 }
 
 fn method(method: &Method) -> Result<http::Method, Problem> {
@@ -170,6 +179,7 @@ fn refuse(refusal: Refusal) -> Problem {
             ));
             Problem::unauthenticated(fault.to_string()).coded(fault.code()).header(name, value)
         }
+        Refusal::NotGranted(_) => Problem::forbidden(refusal.to_string()),
         Refusal::Several => Problem::invalid_request(refusal.to_string()),
         Refusal::Stale(fault) => Problem::unavailable(fault),
         Refusal::Signing(fault) => Problem::internal(fault),

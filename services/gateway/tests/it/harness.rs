@@ -106,8 +106,12 @@ impl TestGateway {
 }
 
 pub(crate) fn sign_in(issuer: &AccessIssuer) -> SignedIn {
+    sign_in_to(issuer, &["functions"])
+}
+
+pub(crate) fn sign_in_to(issuer: &AccessIssuer, apps: &[&str]) -> SignedIn {
     let (user_id, session_id) = (UserId::generate(), SessionId::generate());
-    let apps = ["functions".to_owned()].into();
+    let apps = apps.iter().map(ToString::to_string).collect();
     let email = "ada@example.org".to_owned();
     let grant = Grant { user_id, session_id, email, user_type: UserType::Regular, apps };
     let IssuedAccess { token, expires_at } = issuer.issue(grant).unwrap();

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::echo::values;
-use crate::harness::{TestGateway, access_key, issuer, problem, sign_in};
+use crate::harness::{TestGateway, access_key, issuer, problem, sign_in, sign_in_to};
 use crate::raw;
 
 #[tokio::test]
@@ -119,4 +119,13 @@ async fn two_credentials_are_one_too_many() {
     let token = gateway.sign_in().token;
     let request = gateway.request(Method::GET, "/api/v1/functions").bearer_auth(&token).bearer_auth(&token);
     assert_eq!(problem(request.send().await.unwrap()).await, (400, "invalid_request".to_owned()));
+}
+
+#[tokio::test]
+async fn an_app_that_was_not_granted_is_refused() {
+    let gateway = TestGateway::start().await;
+    let caller = sign_in_to(&gateway.issuer, &["vault"]);
+    let answer = gateway.get("/api/v1/executions", &caller.token).await;
+    assert_eq!(problem(answer).await, (403, "forbidden".to_owned()));
+    assert_eq!(gateway.get("/api/v1/users/me", &caller.token).await.status(), 200);
 }

@@ -2,7 +2,8 @@
 
 use reqwest::Method;
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::echo::values;
 use crate::harness::TestGateway;
@@ -94,6 +95,32 @@ async fn answers_without_a_body_stay_without_one() {
     let length: usize = head.headers()["content-length"].to_str().unwrap().parse().unwrap();
     assert!(length > 0, "the length that GET would have");
     assert_eq!(head.bytes().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_to_head_of_unknown_length_leaves_the_connection_in_order() {
+    let (listener, url) = raw::listen().await;
+    let gateway = TestGateway::start_with(&[("FUNCTIONS_URL", &url)]).await;
+    let token = gateway.sign_in().token;
+    let head = |method: &str| {
+        format!("{method} /api/v1/functions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n")
+    };
+    let mut client = TcpStream::connect(gateway.address).await.unwrap();
+    client.write_all(format!("{}\r\n", head("HEAD")).as_bytes()).await.unwrap();
+    let (mut service, _) = raw::accept_head(&listener).await;
+    service
+        .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    raw::read_head(&mut client).await;
+
+    client.write_all(format!("{}Connection: close\r\n\r\n", head("GET")).as_bytes()).await.unwrap();
+    let (mut service, _) = raw::accept_head(&listener).await;
+    service.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
 }
 
 #[tokio::test]

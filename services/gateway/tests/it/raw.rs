@@ -25,9 +25,15 @@ pub(crate) async fn listen() -> (TcpListener, String) {
 /// Takes a connection and reads the head of its first request.
 pub(crate) async fn accept_head(listener: &TcpListener) -> (TcpStream, String) {
     let (mut stream, _) = listener.accept().await.unwrap();
+    let head = read_head(&mut stream).await;
+    (stream, head)
+}
+
+/// Reads a head and nothing after it.
+pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
     }
-    (stream, String::from_utf8(head).unwrap())
+    String::from_utf8(head).unwrap()
 }
