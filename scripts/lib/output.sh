@@ -17,9 +17,13 @@ fail() {
     exit "$status"
 }
 
-# What fails unforeseen says where, instead of ending in silence.
+# A failure inside $(...) counts as well.
+shopt -s inherit_errexit
+
+# What fails unforeseen says where, instead of ending in silence; a script of ours has said it already.
 set -o errtrace
-trap 'printf "%s: stopped in %s, line %s: %s\n" "${0##*/}" "${BASH_SOURCE[0]}" "$LINENO" "$BASH_COMMAND" >&2' ERR
+trap '[[ $BASH_COMMAND == scripts/* ]] ||
+    printf "%s: stopped in %s, line %s: %s\n" "${0##*/}" "${BASH_SOURCE[0]}" "$LINENO" "$BASH_COMMAND" >&2' ERR
 
 # step TITLE COMMAND...: runs a command that takes more than a few seconds. It prints a line at the start, one
 # every ten seconds and one at the end; the command's own output is shown only when it fails.

@@ -2,6 +2,9 @@
 # What this machine is like: where PostgreSQL's programs lie, which OCI runtime works.
 # Sourced, never run.
 
+# Where iptables and ip lie; a user's PATH need not have it.
+PATH=$PATH:/usr/sbin:/sbin
+
 # Prints the path of a PostgreSQL server program (initdb, pg_ctl, ...), or its bare name where there is none.
 # Debian keeps them outside PATH, one folder a version; the newest wins.
 postgres_program() {

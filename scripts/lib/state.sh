@@ -6,12 +6,39 @@ CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 
 # Prints the root of the runtime directories of this user; a user without a login session has no XDG_RUNTIME_DIR.
 run_root() {
-    if ((EUID == 0)); then
+    if [[ -n ${SLIPWAY_RUN_ROOT-} ]]; then
+        printf '%s\n' "$SLIPWAY_RUN_ROOT"
+    elif ((EUID == 0)); then
         printf '/run/slipway\n'
     elif [[ -n ${XDG_RUNTIME_DIR-} && -w ${XDG_RUNTIME_DIR-} ]]; then
         printf '%s/slipway\n' "$XDG_RUNTIME_DIR"
     else
         printf '/tmp/slipway-%s\n' "$EUID"
+    fi
+}
+
+# Points Podman to this stack. A rootless Podman takes its run root from XDG_RUNTIME_DIR whatever storage.conf says, so
+# that is set as well, and the roots it gave until now are kept.
+use_podman() {
+    export CONTAINERS_CONF=$STATE_DIR/containers.conf CONTAINERS_STORAGE_CONF=$STATE_DIR/storage.conf
+    if ((EUID != 0)) && [[ -z ${SLIPWAY_RUN_ROOT-} ]]; then
+        SLIPWAY_RUN_ROOT=$(run_root)
+        if [[ -S ${XDG_RUNTIME_DIR-}/bus ]]; then
+            export DBUS_SESSION_BUS_ADDRESS=${DBUS_SESSION_BUS_ADDRESS:-unix:path=$XDG_RUNTIME_DIR/bus}
+        fi
+    fi
+    if ((EUID != 0)); then
+        export SLIPWAY_RUN_ROOT XDG_RUNTIME_DIR=$RUN_DIR
+    fi
+}
+
+# Prints the variables that point Podman to this stack, for `eval`.
+podman_environment() {
+    printf 'export %s=%q\n' CONTAINERS_CONF "$CONTAINERS_CONF" CONTAINERS_STORAGE_CONF "$CONTAINERS_STORAGE_CONF"
+    if ((EUID != 0)); then
+        printf 'export %s=%q\n' XDG_RUNTIME_DIR "$XDG_RUNTIME_DIR" SLIPWAY_RUN_ROOT "$SLIPWAY_RUN_ROOT"
+        [[ -z ${DBUS_SESSION_BUS_ADDRESS-} ]] ||
+            printf 'export DBUS_SESSION_BUS_ADDRESS=%q\n' "$DBUS_SESSION_BUS_ADDRESS"
     fi
 }
 
@@ -28,8 +55,7 @@ use_stack() {
     fi
     STATE_DIR=$state_root/$STACK_ID
     RUN_DIR=$(run_root)/$STACK_ID
-    export CONTAINERS_CONF=$STATE_DIR/containers.conf
-    export CONTAINERS_STORAGE_CONF=$STATE_DIR/storage.conf
+    use_podman
 }
 
 # Makes the directories. Others may pass through them (the postgres user must), but list or read nothing.
