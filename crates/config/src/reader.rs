@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
 
     /// Reads a setting that may be absent.
     pub fn optional<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
-        match self.settings.get(name)?.parse() {
+        match self.text(name)?.parse() {
             Ok(value) => Some(value),
             Err(fault) => {
                 self.refuse(name, format_args!("cannot be read: {fault}"));
@@ -47,13 +47,10 @@ impl<'a> Reader<'a> {
 
     /// Reads a setting that must be there. Its stand-in, where it is not, is an empty text.
     pub fn required(&mut self, name: &str) -> String {
-        self.settings.get(name).map_or_else(
-            || {
-                self.refuse(name, "is not set");
-                String::new()
-            },
-            str::to_owned,
-        )
+        if self.settings.get(name).is_none() {
+            self.refuse(name, "is not set");
+        }
+        self.text(name).unwrap_or_default().to_owned()
     }
 
     /// Reads a secret that must be there.
@@ -76,6 +73,14 @@ impl<'a> Reader<'a> {
     /// Adds a fault that the service found itself.
     pub fn refuse(&mut self, name: &str, fault: impl Display) {
         self.faults.push(format!("{name} {fault}"));
+    }
+
+    fn text(&mut self, name: &str) -> Option<&'a str> {
+        let text = self.settings.get(name)?.to_str();
+        if text.is_none() {
+            self.refuse(name, "is not UTF-8 text");
+        }
+        text
     }
 
     /// Ends the reading: refuses everything if one setting was at fault.

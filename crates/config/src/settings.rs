@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// The settings as they were given: names in upper case, values as text.
+/// The settings as they were given: names in upper case, values as yet unread.
 #[derive(Clone, Default)]
-pub struct Settings(BTreeMap<String, String>);
+pub struct Settings(BTreeMap<String, OsString>);
 
 /// Says why the settings file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +29,16 @@ pub enum Unreadable {
 
 impl Settings {
     /// Reads the process's environment and the file that `SLIPWAY_CONFIG` names. A variable that is set but empty
-    /// counts as not set.
-    #[expect(clippy::disallowed_methods, reason = "this is the one home of the environment")]
+    /// counts as not set. Variables that are none of ours may hold anything.
     pub fn from_environment() -> Result<Self, Unreadable> {
-        let environment = std::env::vars().filter(|(_, value)| !value.is_empty()).collect::<BTreeMap<_, _>>();
+        Self::from_variables(std::env::vars_os())
+    }
+
+    fn from_variables(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Unreadable> {
+        let environment: BTreeMap<_, _> = variables
+            .filter(|(_, value)| !value.is_empty())
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .collect();
         let mut settings = match environment.get("SLIPWAY_CONFIG") {
             Some(path) => Self::from_file(Path::new(path))?,
             None => Self::default(),
@@ -42,11 +49,11 @@ impl Settings {
 
     /// Takes settings from pairs, as tests and embedding programs do.
     pub fn from_pairs<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into().into())).collect())
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(name).map(OsString::as_os_str)
     }
 
     fn from_file(path: &Path) -> Result<Self, Unreadable> {
@@ -60,10 +67,10 @@ impl Settings {
         let plain = |(name, value): (String, toml::Value)| {
             let name = name.to_uppercase();
             match value {
-                toml::Value::String(text) => Ok((name, text)),
-                toml::Value::Integer(number) => Ok((name, number.to_string())),
-                toml::Value::Float(number) => Ok((name, number.to_string())),
-                toml::Value::Boolean(flag) => Ok((name, flag.to_string())),
+                toml::Value::String(text) => Ok((name, text.into())),
+                toml::Value::Integer(number) => Ok((name, number.to_string().into())),
+                toml::Value::Float(number) => Ok((name, number.to_string().into())),
+                toml::Value::Boolean(flag) => Ok((name, flag.to_string().into())),
                 _ => Err(Unreadable::Content {
                     path: shown.clone(),
                     fault: format!("{name} must be a text, a number or true or false"),
@@ -76,6 +83,8 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     #[test]
@@ -83,9 +92,19 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "auth_port = 8101\ndev_mode = true\nkeys_dir = \"/keys\"").unwrap();
         let settings = Settings::from_file(file.path()).unwrap();
-        assert_eq!(settings.get("AUTH_PORT"), Some("8101"));
-        assert_eq!(settings.get("DEV_MODE"), Some("true"));
-        assert_eq!(settings.get("KEYS_DIR"), Some("/keys"));
+        for (name, value) in [("AUTH_PORT", "8101"), ("DEV_MODE", "true"), ("KEYS_DIR", "/keys")] {
+            assert_eq!(settings.get(name), Some(OsStr::new(value)));
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_is_refused_only_where_it_is_a_setting() {
+        let broken = OsString::from_vec(vec![b'/', 0xff]);
+        let variables = [(OsString::from("LS_COLORS"), broken.clone()), (OsString::from("KEYS_DIR"), broken)];
+        let settings = Settings::from_variables(variables.into_iter()).ok().unwrap();
+        let mut reader = crate::Reader::new(&settings);
+        let _ = reader.required("KEYS_DIR");
+        assert_eq!(reader.finish().unwrap_err().to_string(), "KEYS_DIR is not UTF-8 text");
     }
 
     #[test]
