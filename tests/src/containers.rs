@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use slipway_testkit::required_setting;
 
@@ -19,14 +20,25 @@ pub fn images_of(state: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Removes what a platform that was killed left behind.
+/// Removes what a platform that was killed left behind. What Podman cannot remove at once, because it is still tidying
+/// up after the kill, it can a moment later; what stays is for `scripts/check-nothing-left` to find.
 pub(crate) fn remove_all_of(state: &Path) {
     for container in containers_of(state) {
-        podman(&["rm", "--force", "--time", "0", &container]);
+        removes(&["rm", "--force", "--time", "0", &container]);
     }
     for image in images_of(state) {
-        podman(&["rmi", "--force", &image]);
+        removes(&["rmi", "--force", &image]);
     }
+}
+
+fn removes(arguments: &[&str]) {
+    for _ in 0..50 {
+        if command(arguments).output().is_ok_and(|output| output.status.success()) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    eprintln!("podman {arguments:?} does not succeed");
 }
 
 fn listed(state: &Path, arguments: &[&str]) -> Vec<String> {
@@ -37,11 +49,17 @@ fn listed(state: &Path, arguments: &[&str]) -> Vec<String> {
 }
 
 fn podman(arguments: &[&str]) -> String {
+    let output = command(arguments).output().expect("podman is installed");
+    assert!(output.status.success(), "podman {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn command(arguments: &[&str]) -> Command {
     // The variables say which storage: without them it would be the machine's own.
     for name in ["CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF"] {
         required_setting(name);
     }
-    let output = Command::new("podman").args(arguments).output().expect("podman is installed");
-    assert!(output.status.success(), "podman {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let mut command = Command::new("podman");
+    command.args(arguments);
+    command
 }
