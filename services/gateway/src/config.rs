@@ -34,9 +34,7 @@ pub struct Peer {
 }
 
 impl Config {
-    /// Reads `GATEWAY_*`, `KEYS_DIR`, and where the services are: `AUTH_URL` and `FUNCTIONS_URL` (by default the
-    /// ports of this machine), `AUTH_OPERATIONS_URL` and `FUNCTIONS_OPERATIONS_URL` likewise,
-    /// `GATEWAY_TOKEN_CACHE` (10,000) and `GATEWAY_REVOCATIONS_MAX_AGE_SECONDS` (2 to 300, 10).
+    /// Reads the settings that README.md lists.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         Self {
             server: ServerConfig {
