@@ -89,7 +89,6 @@ impl Service for FunctionRunner {
 /// What the host keeps for this service.
 struct Host {
     runner: RunnerId,
-    workspaces: Workspaces,
     verifier: IdentityVerifier,
 }
 
@@ -104,7 +103,6 @@ impl Host {
         let trusted = TrustedKeys::load(&config.keys_dir)?;
         Ok(Self {
             runner: RunnerId::load_or_create(&config.state_dir)?,
-            workspaces: Workspaces::prepare(&config.state_dir)?,
             verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),
         })
     }
@@ -133,6 +131,11 @@ impl Parts {
         podman: Arc<dyn ContainerRuntime>,
         stop: CancellationToken,
     ) -> Result<Self, BoxError> {
+        // First, because it refuses a second process on the same directories before that can do any harm.
+        let records = Arc::new(Records::open(config.records.clone(), db.clone(), &clock).await?);
+        let flusher = Flusher::start(Arc::clone(&records));
+        let state_dir = config.state_dir.clone();
+        let workspaces = tokio::task::spawn_blocking(move || Workspaces::prepare(&state_dir)).await??;
         let instances = Instances::start(
             config.instances.clone(),
             host.runner.clone(),
@@ -140,8 +143,6 @@ impl Parts {
             stop.clone(),
         )
         .await?;
-        let records = Arc::new(Records::open(config.records.clone(), db.clone(), &clock).await?);
-        let flusher = Flusher::start(Arc::clone(&records));
         let images = Arc::new(Images::new(podman, db.clone(), host.runner.clone(), config.build.clone()));
         let queue = BuildQueue::new(config.builds_at_a_time);
         let functions = Arc::new(Functions::new(
@@ -158,17 +159,16 @@ impl Parts {
             instances.clone(),
             Arc::clone(&images),
             queue.clone(),
-            config.is_podman_managed,
             stop,
         ));
-        tokio::spawn(Arc::clone(&builds).recover_and_sweep(host.workspaces.clone()));
+        tokio::spawn(Arc::clone(&builds).recover_and_sweep(workspaces.clone()));
         let deployments = Deployments::new(
             db.clone(),
             Arc::clone(&clock),
             images,
             Arc::clone(&builds),
             queue.clone(),
-            host.workspaces.clone(),
+            workspaces,
             config.deployments.clone(),
         );
         let invocations = Invocations::new(instances.clone(), Arc::clone(&records), Arc::clone(&clock));

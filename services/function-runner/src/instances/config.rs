@@ -31,7 +31,7 @@ pub struct InstancesConfig {
 
 impl InstancesConfig {
     /// Reads `INSTANCES_MAX` (1 to 10,000, 100), `INSTANCES_MEMORY_MB` (64 and more, three quarters of the host's),
-    /// `INSTANCE_QUEUE` (0 to 100,000, 200), `INSTANCE_IDLE_SECONDS` (1 to 86,400, 300),
+    /// `INSTANCE_QUEUE` (1 to 100,000, 200), `INSTANCE_IDLE_SECONDS` (1 to 86,400, 300),
     /// `INSTANCE_START_TIMEOUT_MS` (100 to 600,000, 30,000) and `INSTANCE_SWEEP_SECONDS` (1 to 3,600, 30). The
     /// directories lie in `run_dir`.
     pub fn read(reader: &mut Reader<'_>, run_dir: &Path) -> Self {
@@ -39,7 +39,7 @@ impl InstancesConfig {
             directory: run_dir.join("i"),
             max_instances: reader.within("INSTANCES_MAX", 100, 1..=10_000),
             max_memory_mb: reader.within("INSTANCES_MEMORY_MB", host_memory_mb() / 4 * 3, 64..),
-            max_waiting: reader.within("INSTANCE_QUEUE", 200, 0..=100_000),
+            max_waiting: reader.within("INSTANCE_QUEUE", 200, 1..=100_000),
             idle: Duration::from_secs(reader.within("INSTANCE_IDLE_SECONDS", 300, 1..=86_400)),
             start_timeout: Duration::from_millis(reader.within(
                 "INSTANCE_START_TIMEOUT_MS",

@@ -35,12 +35,13 @@ impl Shared {
         self.freed.notify_waiters();
     }
 
+    /// Kills a container at once, and tries until the runtime says that it is gone: until then its image is in use.
     async fn remove_container(&self, container: &ContainerId) {
         let mut pause = FIRST_PAUSE;
         for _ in 0..ATTEMPTS {
             match self.runtime.kill_and_remove(container).await {
-                // Of one that is only killed, the record goes on the next sweep.
-                Ok(Removal::Removed | Removal::AlreadyGone | Removal::OnlyKilled) => return,
+                Ok(Removal::Removed | Removal::AlreadyGone) => return,
+                Ok(Removal::OnlyKilled) => {}
                 Err(error) => tracing::warn!(container.id = %container, %error, "cannot remove a container"),
             }
             tokio::time::sleep(pause).await;

@@ -54,24 +54,27 @@ impl Surroundings {
         }
     }
 
+    /// Returns the settings of a function-runner in these surroundings.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        let path = |path: &Path| path.to_str().unwrap().to_owned();
+        vec![
+            ("FUNCTIONS_DATABASE_URL", self.database.url().expose().to_owned()),
+            ("FUNCTIONS_DATABASE_OWNER_URL", self.database.owner_url().expose().to_owned()),
+            ("FUNCTIONS_DATABASE_TIMEOUT_MS", "2000".to_owned()),
+            ("FUNCTIONS_PORT", "0".to_owned()),
+            ("FUNCTIONS_OPERATIONS_PORT", "0".to_owned()),
+            ("FUNCTIONS_WORKERS", "1".to_owned()),
+            ("FUNCTIONS_DRAIN_SECONDS", "1".to_owned()),
+            ("KEYS_DIR", path(self.callers.keys_dir())),
+            ("STATE_DIR", path(self.state.path())),
+            ("RUN_DIR", path(self.run.path())),
+            ("PODMAN_SOCKET", required_setting("SLIPWAY_TEST_PODMAN_SOCKET")),
+        ]
+    }
+
     fn config(&self, settings: &[(&str, &str)]) -> Config {
-        let (url, owner_url) = (self.database.url(), self.database.owner_url());
-        let socket = required_setting("SLIPWAY_TEST_PODMAN_SOCKET");
-        let mut pairs = vec![
-            ("FUNCTIONS_DATABASE_URL", url.expose()),
-            ("FUNCTIONS_DATABASE_OWNER_URL", owner_url.expose()),
-            ("FUNCTIONS_DATABASE_TIMEOUT_MS", "2000"),
-            ("FUNCTIONS_PORT", "0"),
-            ("FUNCTIONS_OPERATIONS_PORT", "0"),
-            ("FUNCTIONS_WORKERS", "1"),
-            ("FUNCTIONS_DRAIN_SECONDS", "1"),
-            ("KEYS_DIR", self.callers.keys_dir().to_str().unwrap()),
-            ("STATE_DIR", self.state.path().to_str().unwrap()),
-            ("RUN_DIR", self.run.path().to_str().unwrap()),
-            ("PODMAN_SOCKET", &socket),
-        ];
-        pairs.extend_from_slice(settings);
-        let settings = Settings::from_pairs(pairs);
+        let changed = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let settings = Settings::from_pairs(self.settings().into_iter().chain(changed));
         let mut reader = Reader::new(&settings);
         let config = Config::read(&mut reader);
         reader.finish().unwrap();

@@ -256,7 +256,7 @@ async fn a_large_body_goes_both_ways_and_its_record_is_cut() {
 
 #[tokio::test]
 async fn calls_at_the_same_time_get_instances_of_their_own_up_to_the_limit() {
-    let runner = TestRunner::start_with(&[("INSTANCE_QUEUE", "1")]).await;
+    let runner = TestRunner::start_with(&[("INSTANCE_QUEUE", "2")]).await;
     let source = "import time\nimport os\ndef handle(request, context):\n  time.sleep(3)\n  return os.getpid()\n";
     let function = Deployed::new(&runner, source).await;
     function.configure(json!({ "max_instances": 2, "timeout_ms": 60_000 })).await;

@@ -6,6 +6,7 @@ mod authz;
 mod bad_input;
 mod delete;
 mod deploy;
+mod faults;
 mod harness;
 mod invoke;
 mod migrations;
