@@ -21,7 +21,8 @@ impl fmt::Display for ContainerId {
 pub struct InstanceSpec {
     /// Unique on the host; `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
     pub name: String,
-    /// A reference of an image that is there: nothing is ever pulled.
+    /// A reference of an image that is there: nothing is ever pulled. Its `/tmp` has mode 1777: runc gives the
+    /// mode of the image's directory to what is mounted over it.
     pub image: String,
     /// Replaces the image's entry point and command; empty keeps them.
     pub command: Vec<String>,
@@ -61,7 +62,7 @@ pub struct ContainerState {
     pub status: ContainerStatus,
     /// Of the first process, once it has exited.
     pub exit_code: Option<i32>,
-    /// Whether the kernel killed a process of it for memory.
+    /// Whether the kernel killed a process of it, the first or another, for memory. Known until it is removed.
     pub out_of_memory: bool,
     /// Of the first process, as the host counts, while it runs.
     pub pid: Option<i32>,

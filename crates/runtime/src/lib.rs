@@ -4,6 +4,7 @@ mod error;
 mod image;
 mod instance;
 mod podman;
+mod process;
 mod runtime;
 mod service;
 

@@ -52,8 +52,8 @@ pub trait ContainerRuntime: Send + Sync {
     /// Giving it up kills what the build runs and leaves nothing of it but cached steps.
     async fn build_image(&self, spec: &BuildSpec, log: &mut OnLine<'_>) -> Result<ImageId, RuntimeError>;
 
-    /// Removes what builds left behind when this process or the runtime was killed. Only for the start, when no
-    /// build of this process runs. Returns how many it removed.
+    /// Removes what builds left behind when their process, or the runtime, was killed. Builds that go on, this
+    /// process's or another's, are not touched. Returns how many it removed.
     async fn remove_abandoned_builds(&self) -> Result<usize, RuntimeError>;
 
     async fn image_exists(&self, reference: &str) -> Result<bool, RuntimeError>;

@@ -1,7 +1,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::{DateTime, Utc};
 use containers_api::conn::hyper::Body;
 use containers_api::url::encoded_pairs;
 use futures_util::{StreamExt, TryStreamExt};
@@ -10,12 +12,14 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::fs::{self, File};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::io::{ReaderStream, StreamReader};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::create::{CPU_PERIOD, at_most_hard, cpu_quota};
+use super::images::past_races;
 use super::log_tail::LogTail;
 use super::transport::Transport;
 use super::{Host, PodmanRuntime, cgroup, images};
@@ -48,8 +52,9 @@ pub(super) async fn build_image(
     images::check_reference(&spec.tag)?;
     spec.network.as_deref().map_or(Ok(()), check_network)?;
     let host = runtime.host().await?;
-    let cgroup =
-        format!("{}{}", cgroup_prefix(&runtime.config.socket), BUILDS.fetch_add(1, Ordering::Relaxed));
+    let prefix = cgroup::prefix(&place(&runtime.config.socket))
+        .map_err(|error| RuntimeError::Unexpected { what: error.to_string() })?;
+    let cgroup = format!("{prefix}{}", BUILDS.fetch_add(1, Ordering::Relaxed));
     let query = query(spec, host, &cgroup);
     let transport = Transport::new(&runtime.config.socket, runtime.config.request_timeout);
 
@@ -76,7 +81,7 @@ async fn work(
 ) -> Result<ImageId, RuntimeError> {
     let outcome = tokio::select! {
         () = given_up.cancelled() => Err(RuntimeError::Unavailable { cause: "the build was given up".into() }),
-        () = tokio::time::sleep(spec.timeout) => {
+        () = sleep(spec.timeout) => {
             Err(RuntimeError::TimedOut { what: "the build", after: spec.timeout })
         }
         outcome = run(&transport, &spec, &query, lines) => outcome,
@@ -97,6 +102,15 @@ async fn run(
     query: &str,
     lines: mpsc::Sender<String>,
 ) -> Result<ImageId, RuntimeError> {
+    past_races(|| attempt(transport, spec, query, &lines)).await
+}
+
+async fn attempt(
+    transport: &Transport,
+    spec: &BuildSpec,
+    query: &str,
+    lines: &mpsc::Sender<String>,
+) -> Result<ImageId, RuntimeError> {
     let context = File::open(&spec.context).await.map_err(|error| RuntimeError::Refused {
         what: format!("the context {}: {error}", spec.context.display()),
     })?;
@@ -113,8 +127,8 @@ async fn run(
 }
 
 /// Passes the log on as it comes. Returns the last line: the image's id, if all went well.
-async fn follow(answer: Body, lines: mpsc::Sender<String>) -> Result<String, RuntimeError> {
-    let bytes = StreamReader::new(answer.map_err(std::io::Error::other));
+async fn follow(answer: Body, lines: &mpsc::Sender<String>) -> Result<String, RuntimeError> {
+    let bytes = StreamReader::new(answer.map_err(io::Error::other));
     let mut messages = FramedRead::new(bytes, LinesCodec::new_with_max_length(LONGEST_MESSAGE));
     let mut tail = LogTail::new(TAIL);
     let mut last = String::new();
@@ -200,8 +214,8 @@ fn query(spec: &BuildSpec, host: &Host, cgroup: &str) -> String {
     ])
 }
 
-/// What the cgroups of all builds on this socket begin with. Underscores: systemd reads a dash as a parent.
-fn cgroup_prefix(socket: &Path) -> String {
+/// What the cgroups of all builds on this socket begin with.
+fn place(socket: &Path) -> String {
     let mut hash = DefaultHasher::new();
     socket.hash(&mut hash);
     format!("slipway_build_{:016x}_", hash.finish())
@@ -214,14 +228,24 @@ struct Listed {
     id: String,
     #[serde(rename = "State")]
     state: String,
+    #[serde(rename = "Created")]
+    created: DateTime<Utc>,
 }
 
+/// Several processes may share a service, so only what is surely dead is touched: cgroups whose process is gone, and
+/// what is older than the socket. The service that made those ended with its builds.
 pub(super) async fn remove_abandoned(runtime: &PodmanRuntime) -> Result<usize, RuntimeError> {
-    cgroup::kill_all(cgroup_prefix(&runtime.config.socket)).await;
+    for prefix in cgroup::abandoned(&place(&runtime.config.socket)) {
+        cgroup::kill_all(prefix).await;
+    }
+    let since = changed(&runtime.config.socket)
+        .await
+        .map_err(|error| RuntimeError::Unavailable { cause: error.to_string() })?;
     let transport = &runtime.transport;
     let listed: Vec<Listed> = transport.get("/containers/json?all=true&external=true").await?;
     let mut removed = 0;
-    for container in listed.iter().filter(|container| container.state == "storage") {
+    let dead = |container: &&Listed| container.state == "storage" && container.created < since;
+    for container in listed.iter().filter(dead) {
         let container = transport.api().containers().get(container.id.as_str());
         match transport.request(container.remove()).await {
             Ok(()) => removed += 1,
@@ -230,13 +254,17 @@ pub(super) async fn remove_abandoned(runtime: &PodmanRuntime) -> Result<usize, R
         }
     }
     if let Some(directory) = &runtime.host().await?.build_files {
-        remove_build_files(directory).await;
+        remove_build_files(directory, since).await;
     }
     Ok(removed)
 }
 
+async fn changed(path: &Path) -> io::Result<DateTime<Utc>> {
+    Ok(fs::metadata(path).await?.modified()?.into())
+}
+
 /// Removes the unpacked contexts and the run-time files of builds that were killed with Podman.
-async fn remove_build_files(directory: &Path) {
+async fn remove_build_files(directory: &Path, since: DateTime<Utc>) {
     let Ok(mut entries) = fs::read_dir(directory).await else {
         return;
     };
@@ -244,6 +272,7 @@ async fn remove_build_files(directory: &Path) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if (name.starts_with("libpod_builder") || name.starts_with("buildah"))
+            && changed(&entry.path()).await.is_ok_and(|changed| changed < since)
             && let Err(error) = fs::remove_dir_all(entry.path()).await
         {
             tracing::warn!(%error, path = %entry.path().display(), "cannot remove files of a build");

@@ -5,13 +5,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use podman_api::Error;
 use podman_api::api::Container;
-use podman_api::models::{ContainerInspectResponseLibpod, ListContainer};
+use podman_api::models::ListContainer;
 use podman_api::opts::{ContainerDeleteOpts, ContainerListFilter, ContainerListOpts, ContainerLogsOpts};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::Deserialize;
+use tokio::time::sleep;
 
 use super::create::{self, LOG_BYTES};
-use super::log_tail::LogTail;
 use super::transport::within;
 use super::{PodmanRuntime, cgroup};
 use crate::{
@@ -22,6 +22,11 @@ use crate::{
 const REMOVAL: Duration = Duration::from_millis(900);
 /// And one that it has to kill itself, because another process started it.
 const REMOVAL_OF_UNKNOWN: Duration = Duration::from_secs(10);
+
+/// Between two attempts at a removal.
+const RETRY: Duration = Duration::from_millis(50);
+/// The exit code of a first process that SIGKILL ended.
+const KILLED: i32 = 128 + 9;
 
 #[derive(Deserialize)]
 struct Created {
@@ -35,8 +40,15 @@ pub(super) async fn create(
 ) -> Result<ContainerId, RuntimeError> {
     let body = create::body(spec, runtime.host().await?.rootless);
     let _permit = runtime.starts.acquire().await;
-    let created: Created = runtime.transport.post("/containers/create", &body).await?;
-    Ok(ContainerId(created.id))
+    let created: Result<Created, _> = runtime.transport.post("/containers/create", &body).await;
+    match created {
+        Ok(created) => Ok(ContainerId(created.id)),
+        // Podman answers 500.
+        Err(RuntimeError::Refused { what }) if what.ends_with(": image not known") => {
+            Err(RuntimeError::NotFound { what })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) async fn start(runtime: &PodmanRuntime, id: &ContainerId) -> Result<(), RuntimeError> {
@@ -46,7 +58,7 @@ pub(super) async fn start(runtime: &PodmanRuntime, id: &ContainerId) -> Result<(
         let started = async { container.start(None).await.or_else(already_started) };
         runtime.transport.request(started).await?;
     }
-    if let Some(process) = inspect(runtime, id).await?.pid.and_then(|pid| open(id, pid)) {
+    if let Some(process) = state(runtime, id).await?.pid.and_then(|pid| open(id, pid)) {
         runtime.processes().insert(id.clone(), process);
     }
     Ok(())
@@ -74,7 +86,16 @@ pub(super) async fn kill_and_remove(
     let bound = if killed { REMOVAL } else { REMOVAL_OF_UNKNOWN };
     let options = ContainerDeleteOpts::builder().force(true).timeout(0).volumes(true).build();
     let container = container(runtime, id);
-    let removal = match within(bound, "removing a container", container.delete(&options)).await {
+    // Podman's own clean-up after an exit may be at work in the same directories.
+    let delete = async {
+        loop {
+            match container.delete(&options).await {
+                Err(Error::Fault { code, .. }) if code.is_server_error() => sleep(RETRY).await,
+                outcome => return outcome,
+            }
+        }
+    };
+    let removal = match within(bound, "removing a container", delete).await {
         Ok(()) => Removal::Removed,
         Err(RuntimeError::NotFound { .. }) => Removal::AlreadyGone,
         Err(error) if killed => {
@@ -129,15 +150,28 @@ pub(super) async fn inspect(
     runtime: &PodmanRuntime,
     id: &ContainerId,
 ) -> Result<ContainerState, RuntimeError> {
-    let container = container(runtime, id);
-    let found = runtime.transport.request(container.inspect()).await?;
-    state(found).ok_or_else(|| RuntimeError::Unexpected { what: format!("no state of container {id}") })
+    let mut state = state(runtime, id).await?;
+    if !state.out_of_memory {
+        // Podman never tells of a process that was not the first.
+        let id = id.0.clone();
+        let counted = tokio::task::spawn_blocking(move || cgroup::ran_out_of_memory(&id)).await;
+        // On cgroups v1 it tells of none, and the counter is gone with the first process. Nobody but the kernel and
+        // `kill_and_remove`, which leaves nothing to inspect, kills that one.
+        let killed = runtime.host().await?.old_cgroups && state.exit_code == Some(KILLED);
+        state.out_of_memory = killed || counted.unwrap_or_default();
+    }
+    Ok(state)
 }
 
-fn state(found: ContainerInspectResponseLibpod) -> Option<ContainerState> {
-    let state = found.state?;
-    let status = status(&state.status?);
-    Some(ContainerState {
+/// The state as Podman tells it.
+async fn state(runtime: &PodmanRuntime, id: &ContainerId) -> Result<ContainerState, RuntimeError> {
+    let container = container(runtime, id);
+    let found = runtime.transport.request(container.inspect()).await?;
+    let state = found
+        .state
+        .ok_or_else(|| RuntimeError::Unexpected { what: format!("no state of container {id}") })?;
+    let status = status(&state.status.unwrap_or_default());
+    Ok(ContainerState {
         status,
         exit_code: state.exit_code.filter(|_| status == ContainerStatus::Exited),
         out_of_memory: state.oom_killed == Some(true),
@@ -150,17 +184,24 @@ pub(super) async fn log_tail(
     id: &ContainerId,
     lines: usize,
 ) -> Result<String, RuntimeError> {
-    let options = ContainerLogsOpts::builder().stdout(true).stderr(true).tail(lines.to_string()).build();
+    // A stream does not tell a container that is gone from a broken connection.
+    state(runtime, id).await?;
+    // All of the log, which is not much: Podman's own `tail` loses parts of lines.
+    let options = ContainerLogsOpts::builder().stdout(true).stderr(true).build();
     let container = container(runtime, id);
     let read = async {
         let mut chunks = container.logs(&options);
-        let mut tail = LogTail::new(LOG_BYTES);
+        let mut log = Vec::new();
         while let Some(chunk) = chunks.next().await {
-            tail.push(String::from_utf8_lossy(&Vec::from(chunk?)).trim_end_matches('\n'));
+            log.extend(Vec::from(chunk?));
+            log.drain(..log.len().saturating_sub(LOG_BYTES));
         }
-        Ok(tail.into_text())
+        Ok(log)
     };
-    runtime.transport.request(read).await
+    let log = runtime.transport.request(read).await?;
+    let log = String::from_utf8_lossy(&log);
+    let all: Vec<&str> = log.lines().collect();
+    Ok(all[all.len().saturating_sub(lines)..].join("\n"))
 }
 
 fn container(runtime: &PodmanRuntime, id: &ContainerId) -> Container {

@@ -92,10 +92,18 @@ fn process_limits(spec: &InstanceSpec, rootless: bool) -> Value {
 }
 
 /// A wanted limit, cut to this process's hard limit: without `CAP_SYS_RESOURCE` nobody can raise it for a container.
+/// Processes are cut to the kernel's highest process number as well, as Podman does with its own.
 pub(super) fn at_most_hard(resource: Resource, wanted: u64) -> u64 {
     let hard = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let highest = match resource {
+        Resource::Nproc => std::fs::read_to_string("/proc/sys/kernel/pid_max")
+            .ok()
+            .and_then(|number| number.trim_end().parse().ok())
+            .unwrap_or(u64::MAX),
+        _ => u64::MAX,
+    };
     // Podman reads these as signed numbers.
-    wanted.min(hard).min(i64::MAX.unsigned_abs())
+    wanted.min(hard).min(highest).min(i64::MAX.unsigned_abs())
 }
 
 fn mounts(spec: &InstanceSpec) -> Value {

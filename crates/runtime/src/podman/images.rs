@@ -1,8 +1,15 @@
+use std::time::Duration;
+
 use podman_api::api::Image;
 use podman_api::opts::{ImageListFilter, ImageListOpts, ImagePruneFilter, ImagePruneOpts};
+use tokio::time::sleep;
 
 use super::transport::Transport;
 use crate::{ImageId, ImageSummary, Labels, RuntimeError};
+
+/// How often a request is tried that lost a race inside Podman.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) async fn exists(transport: &Transport, reference: &str) -> Result<bool, RuntimeError> {
     let image = image(transport, reference)?;
@@ -20,11 +27,41 @@ pub(super) async fn find(transport: &Transport, reference: &str) -> Result<Image
 }
 
 pub(super) async fn remove(transport: &Transport, reference: &str) -> Result<bool, RuntimeError> {
+    if !exists(transport, reference).await? {
+        return Ok(false);
+    }
     let image = image(transport, reference)?;
-    match transport.request(image.delete()).await {
-        Ok(()) => Ok(true),
-        Err(RuntimeError::NotFound { .. }) => Ok(false),
+    match past_races(|| transport.request(image.delete())).await {
+        // Gone by an attempt whose answer was another, or by somebody else.
+        Ok(()) | Err(RuntimeError::NotFound { .. }) => Ok(true),
         Err(error) => Err(error),
+    }
+}
+
+/// Whether Podman failed because another request removed an image or a layer while it went through them all.
+fn is_race(error: &RuntimeError) -> bool {
+    let (RuntimeError::Refused { what } | RuntimeError::BuildFailed { message: what, .. }) = error else {
+        return false;
+    };
+    let listing = ["reading image", "top layer info", "locating image with ID"];
+    let missing = ["image not known", "layer not known"];
+    listing.iter().any(|part| what.contains(part)) && missing.iter().any(|end| what.ends_with(end))
+}
+
+/// Tries again what lost a race inside Podman, and may be done twice.
+pub(super) async fn past_races<T, F>(request: impl Fn() -> F) -> Result<T, RuntimeError>
+where
+    F: Future<Output = Result<T, RuntimeError>>,
+{
+    let mut attempts = 1;
+    loop {
+        match request().await {
+            Err(error) if attempts < ATTEMPTS && is_race(&error) => {
+                sleep(PAUSE * attempts).await;
+                attempts += 1;
+            }
+            outcome => return outcome,
+        }
     }
 }
 
@@ -34,7 +71,8 @@ pub(super) async fn list(transport: &Transport, labels: &Labels) -> Result<Vec<I
         .map(|(key, value)| ImageListFilter::LabelKeyVal(key.clone(), value.clone()))
         .chain([ImageListFilter::Dangling(false)]);
     let options = ImageListOpts::builder().filter(filters).build();
-    let found = transport.request(transport.api().images().list(&options)).await?;
+    let images = transport.api().images();
+    let found = past_races(|| transport.request(images.list(&options))).await?;
     let summaries = found.into_iter().filter_map(|image| {
         Some(ImageSummary {
             id: ImageId(image.id?),
@@ -52,7 +90,8 @@ pub(super) async fn prune_dangling(transport: &Transport, labels: &Labels) -> Re
         .map(|(key, value)| ImagePruneFilter::LabelKeyVal(key.clone(), value.clone()))
         .chain([ImagePruneFilter::Dangling(true)]);
     let options = ImagePruneOpts::builder().filter(filters).build();
-    let pruned = transport.request(transport.api().images().prune(&options)).await?;
+    let images = transport.api().images();
+    let pruned = past_races(|| transport.request(images.prune(&options))).await?;
     let pruned = pruned.unwrap_or_default();
     Ok(pruned.iter().filter(|image| image.err.is_none()).count())
 }

@@ -39,7 +39,9 @@ mod tests {
 
     fn tail(most: usize, lines: &[&str]) -> String {
         let mut tail = LogTail::new(most);
-        lines.iter().for_each(|line| tail.push(line));
+        for line in lines {
+            tail.push(line);
+        }
         tail.into_text()
     }
 

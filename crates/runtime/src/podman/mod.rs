@@ -62,6 +62,8 @@ pub struct PodmanRuntime {
 struct Host {
     rootless: bool,
     systemd_cgroups: bool,
+    /// Cgroups version 1.
+    old_cgroups: bool,
     /// Where builds keep what is theirs, when that is inside Podman's own storage.
     build_files: Option<PathBuf>,
 }
@@ -101,6 +103,7 @@ impl From<&Info> for Host {
         Self {
             rootless: is_rootless(info),
             systemd_cgroups: host.and_then(|host| host.cgroup_manager.as_deref()) == Some("systemd"),
+            old_cgroups: host.and_then(|host| host.cgroup_version.as_deref()) == Some("v1"),
             build_files,
         }
     }

@@ -9,6 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{Instant, sleep};
 
 use super::ServiceError;
+use crate::process::start_time;
 
 /// How long a service may take to end by itself.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
@@ -103,13 +104,4 @@ impl Record {
                 command.windows(socket.len()).any(|part| part == socket)
             })
     }
-}
-
-/// When a process started, in clock ticks since boot: field 22 of `proc_pid_stat(5)`. The second field, the name, may
-/// hold anything and ends at the last parenthesis.
-fn start_time(pid: i32) -> io::Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    stat.rsplit_once(')')
-        .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19)?.parse().ok())
-        .ok_or_else(|| io::Error::other("no start time in /proc/<pid>/stat"))
 }

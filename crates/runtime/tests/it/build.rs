@@ -22,7 +22,7 @@ async fn a_build_tells_its_log_and_makes_an_image() {
     assert_eq!(fixture.podman.image_exists(&tag).await, Ok(true));
     let images = fixture.podman.list_images(&fixture.labels).await.unwrap();
     let image = images.iter().find(|image| image.id == id).unwrap();
-    assert_eq!(image.tags, [tag.clone()]);
+    assert_eq!(image.tags, std::slice::from_ref(&tag));
 
     let mut instance = fixture.instance("cat /data");
     instance.image = tag.clone();

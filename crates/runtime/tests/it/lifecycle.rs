@@ -39,7 +39,7 @@ async fn an_instance_goes_from_created_over_running_to_exited() {
     let exited = fixture.until_exited(&id).await;
 
     assert_eq!((exited.exit_code, exited.out_of_memory, exited.pid), (Some(3), false, None));
-    let log = fixture.podman.log_tail(&id, 10).await.unwrap();
+    let log = fixture.podman.log_tail(&id, 1000).await.unwrap();
     assert!(log.contains("to stdout") && log.contains("to stderr"), "{log}");
 }
 
@@ -120,7 +120,8 @@ async fn what_is_not_there_is_said_to_be_not_found() {
     let missing = |error: RuntimeError| matches!(error, RuntimeError::NotFound { .. });
     assert!(missing(fixture.podman.inspect(&id).await.unwrap_err()));
     assert!(missing(fixture.podman.start(&id).await.unwrap_err()));
-    assert!(missing(fixture.podman.log_tail(&id, 1).await.unwrap_err()));
+    let error = fixture.podman.log_tail(&id, 1000).await.unwrap_err();
+    assert!(missing(error.clone()), "{error:?}");
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! A Podman service of our own, on storage of its own.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use slipway_runtime::{
@@ -16,17 +18,27 @@ use crate::fixture::{Fixture, until};
 /// Storage and settings of a Podman of its own, as the local stack has them.
 struct Stack {
     directory: TempDir,
+    /// Names the network as well, which must be the only one so named on this host.
+    name: String,
 }
 
 impl Stack {
     fn new() -> Self {
-        let directory = TempDir::new().unwrap();
-        fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
-        let stack = Self { directory };
+        static STACKS: AtomicU32 = AtomicU32::new(0);
+        let stack = Self {
+            // Below a TMPDIR that is closed to others, instances could not reach their root.
+            directory: TempDir::new_in("/tmp").unwrap(),
+            name: format!("runtime-{}-{}", std::process::id(), STACKS.fetch_add(1, Ordering::Relaxed)),
+        };
+        fs::set_permissions(stack.directory.path(), PermissionsExt::from_mode(0o711)).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/podman-config");
-        let status = Command::new(script).args([stack.path("state"), stack.path("run")]).status();
+        let status = Command::new(script).args([stack.state(), stack.path("run")]).status();
         assert!(status.unwrap().success());
         stack
+    }
+
+    fn state(&self) -> PathBuf {
+        self.path(&self.name)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -36,8 +48,8 @@ impl Stack {
     fn config(&self) -> PodmanServiceConfig {
         PodmanServiceConfig {
             socket: self.path("podman.sock"),
-            containers_conf: Some(self.path("state/containers.conf")),
-            storage_conf: Some(self.path("state/storage.conf")),
+            containers_conf: Some(self.state().join("containers.conf")),
+            storage_conf: Some(self.state().join("storage.conf")),
         }
     }
 
@@ -49,8 +61,11 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         // Podman keeps its storage mounted on itself.
-        let storage = self.path("state/containers/storage/overlay");
-        let _ = Command::new("umount").arg(storage).stderr(Stdio::null()).status();
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let below = |point: &&str| Path::new(point).starts_with(self.directory.path());
+        for point in mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(below) {
+            let _ = Command::new("umount").args(["--lazy", point]).status();
+        }
     }
 }
 
@@ -152,11 +167,11 @@ async fn a_service_that_cannot_start_says_why() {
 #[tokio::test]
 #[ignore = "run by the_service_ends_with_a_killed_owner"]
 async fn owner() {
-    let directory = PathBuf::from(std::env::var_os("SLIPWAY_TEST_OWNER").unwrap());
+    let directory = PathBuf::from(std::env::var_os("SLIPWAY_TEST_RUNTIME_OWNER").unwrap());
     let _service = PodmanService::start(PodmanServiceConfig {
-        socket: directory.join("podman.sock"),
-        containers_conf: Some(directory.join("state/containers.conf")),
-        storage_conf: Some(directory.join("state/storage.conf")),
+        socket: directory.parent().unwrap().join("podman.sock"),
+        containers_conf: Some(directory.join("containers.conf")),
+        storage_conf: Some(directory.join("storage.conf")),
     })
     .await
     .unwrap();
@@ -176,7 +191,7 @@ async fn the_service_ends_with_a_killed_owner() {
     let mut owner = Killed(
         Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "service::owner"])
-            .env("SLIPWAY_TEST_OWNER", stack.directory.path())
+            .env("SLIPWAY_TEST_RUNTIME_OWNER", stack.state())
             .stdout(Stdio::null())
             .spawn()
             .unwrap(),
@@ -231,10 +246,13 @@ async fn what_a_killed_service_left_of_a_build_is_removed() {
         assert!(!crate::fixture::runs(&seconds));
         until("the service is back", async || fixture.podman.report().await.is_ok()).await;
 
-        assert_eq!(fixture.podman.remove_abandoned_builds().await, Ok(1));
+        assert_ne!(fixture.podman.remove_abandoned_builds().await, Ok(0));
         assert_eq!(fixture.podman.remove_abandoned_builds().await, Ok(0));
-        let files = fs::read_dir(stack.path("state/containers/storage/tmp")).unwrap();
-        assert_eq!(files.count(), 0);
+        let files = stack.state().join("containers/tmp").read_dir();
+        assert_eq!(files.map_or(0, Iterator::count), 0);
+        // The next build works; when it ends, nothing of the network is left either.
+        let spec = fixture.build("RUN true", &format!("{}-built", fixture.image));
+        fixture.podman.build_image(&spec, &mut |_| {}).await.unwrap();
     }
     service.stop().await;
 }
