@@ -36,7 +36,7 @@ pub(crate) struct AuthLink {
     clock: SharedClock,
     max_age: Duration,
     heard_at: Mutex<Option<Instant>>,
-    keys_fetched_at: tokio::sync::Mutex<Option<Instant>>,
+    keys_renewed_at: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// What the link is made of.
@@ -48,6 +48,13 @@ pub(crate) struct AuthLinkParts {
     pub(crate) revoked: Arc<RevokedSessions>,
     pub(crate) clock: SharedClock,
     pub(crate) max_age: Duration,
+}
+
+/// How far the link has listened.
+#[derive(Default)]
+struct Position {
+    cursor: Option<String>,
+    keys_fetched_at: Option<Instant>,
 }
 
 /// Says that the gateway does not know which sessions have ended.
@@ -83,7 +90,7 @@ impl AuthLink {
             clock,
             max_age,
             heard_at: Mutex::default(),
-            keys_fetched_at: tokio::sync::Mutex::default(),
+            keys_renewed_at: tokio::sync::Mutex::default(),
         }
     }
 
@@ -94,24 +101,26 @@ impl AuthLink {
     }
 
     /// Fetches the key set, because a token names a key that it does not hold. Whoever comes while that is being
-    /// done, or just after it, takes what it brought.
+    /// done, or within a second of it, takes what it brought.
     pub(crate) async fn renew_keys(&self) {
-        if let Err(fault) = self.fetch_keys(KEYS_MIN_AGE).await {
+        let mut renewed_at = self.keys_renewed_at.lock().await;
+        if renewed_at.is_some_and(|at| at.elapsed() < KEYS_MIN_AGE) {
+            return;
+        }
+        if let Err(fault) = self.fetch_keys().await {
             tracing::warn!(error = %fault, "the keys of access tokens were not fetched");
         }
+        *renewed_at = Some(Instant::now());
     }
 
     /// Listens until told to stop.
     pub(crate) async fn listen(self: Arc<Self>, stop: CancellationToken) {
         let mut due = interval(POLL_EVERY);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut cursor = None;
+        let mut position = Position::default();
         let mut silent = false;
         while stop.run_until_cancelled(due.tick()).await.is_some() {
-            let heard = tokio::select! {
-                heard = self.hear(&mut cursor) => heard,
-                () = stop.cancelled() => return,
-            };
+            let Some(heard) = stop.run_until_cancelled(self.hear(&mut position)).await else { return };
             match &heard {
                 Ok(()) if silent => tracing::info!("auth is heard again"),
                 Err(fault) if !silent => tracing::warn!(error = %fault, "auth is not heard"),
@@ -121,27 +130,24 @@ impl AuthLink {
         }
     }
 
-    async fn hear(&self, cursor: &mut Option<String>) -> Result<(), NotHeard> {
-        self.fetch_keys(KEYS_MAX_AGE).await?;
+    async fn hear(&self, position: &mut Position) -> Result<(), NotHeard> {
+        if position.keys_fetched_at.is_none_or(|at| at.elapsed() >= KEYS_MAX_AGE) {
+            self.fetch_keys().await?;
+            position.keys_fetched_at = Some(Instant::now());
+        }
         let asked_at = Instant::now();
-        let query = cursor.as_ref().map(|cursor| format!("?since={cursor}")).unwrap_or_default();
+        let query = position.cursor.as_ref().map(|cursor| format!("?since={cursor}")).unwrap_or_default();
         let feed: RevocationFeed =
             serde_json::from_slice(&self.get(&format!("/internal/revocations{query}")).await?)?;
         self.revoked.revoke(feed.revoked, self.clock.now());
-        *cursor = Some(feed.cursor);
+        position.cursor = Some(feed.cursor);
         *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked_at);
         Ok(())
     }
 
-    async fn fetch_keys(&self, max_age: Duration) -> Result<(), NotHeard> {
-        let mut fetched_at = self.keys_fetched_at.lock().await;
-        if fetched_at.is_some_and(|at| at.elapsed() < max_age) {
-            return Ok(());
-        }
+    async fn fetch_keys(&self) -> Result<(), NotHeard> {
         let jwks: Jwks = serde_json::from_slice(&self.get("/api/v1/auth/jwks.json").await?)?;
-        self.verifier.replace_keys(&jwks)?;
-        *fetched_at = Some(Instant::now());
-        Ok(())
+        Ok(self.verifier.replace_keys(&jwks)?)
     }
 
     async fn get(&self, path: &str) -> Result<Bytes, NotHeard> {
