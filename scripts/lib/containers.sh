@@ -22,11 +22,22 @@ stop_podman_service() {
     rm -f "$(podman_socket)"
 }
 
+# Prints the ids of Podman's own processes: the service, its child in a user namespace, and the process that holds the
+# namespace of a user's Podman.
+podman_pids() {
+    local service
+    if service=$(daemon_pid podman-service); then
+        printf '%s\n' "$service"
+        xargs -n 1 < <(cat "/proc/$service/task"/*/children 2>/dev/null || true)
+    fi
+    cat "$RUN_DIR/libpod/pause.pid" 2>/dev/null || true
+}
+
 # Prints the ids of processes whose command line or environment names a directory of this stack, but not those of its
 # PostgreSQL and its Podman service, and not the caller's.
 stack_pids() {
     local known candidates pid
-    known=$(printf '%s\n' $$ "$PPID" "$(daemon_pid podman-service || true)" "$(cluster_pids)")
+    known=$(printf '%s\n' $$ "$PPID" "$(podman_pids)" "$(cluster_pids)")
     # shellcheck disable=SC2062 # the braces name files
     candidates=$(grep -lsaF --file=<(printf '%s/\n' "$STATE_DIR" "$RUN_DIR") /proc/[0-9]*/{cmdline,environ} |
         cut -d / -f 3 | sort -u | grep -vxF "$known" || true)
@@ -60,7 +71,7 @@ network_interface() {
 
 # Removes every container of this stack, its storage, mounts and network. The directories must not be in use.
 forget_containers() {
-    local interface directory
+    local interface
     if [[ -e $CONTAINERS_STORAGE_CONF ]]; then
         podman rm --all --force --time 0 >/dev/null || say "podman rm failed: cleaning up by hand"
         podman rm --all --force --storage >/dev/null 2>&1 || true
@@ -74,11 +85,11 @@ forget_containers() {
         fi
         rm -rf "$STATE_DIR/containers" "$RUN_DIR/containers" "$RUN_DIR/libpod"
     else
-        # The files of containers belong to this user's subordinate ids.
-        for directory in "$STATE_DIR/containers" "$RUN_DIR/containers" "$RUN_DIR/libpod"; do
-            [[ ! -e $directory ]] || podman unshare rm -rf "$directory"
-        done
-        podman system migrate >/dev/null 2>&1 || true
-        rm -rf "$STATE_DIR/containers" "$RUN_DIR/containers" "$RUN_DIR/libpod"
+        # The files and the mount belong to this user's namespace.
+        # shellcheck disable=SC2016 # expanded inside
+        podman unshare sh -c 'umount --lazy "$1/overlay" 2>/dev/null; rm -rf "$@"' sh \
+            "$STATE_DIR/containers" "$RUN_DIR/containers"
+        xargs -r kill 2>/dev/null <"$RUN_DIR/libpod/pause.pid" || true
+        rm -rf "$RUN_DIR/libpod"
     fi
 }
