@@ -122,8 +122,16 @@ impl Images {
     /// [`Images::sweep`].
     pub(crate) async fn remove_unnamed(&self, images: Vec<String>) {
         for image in images {
-            if let Err(fault) = self.remove_if_unnamed(image.clone()).await {
-                tracing::warn!(error = %fault, image, "an image was not removed");
+            let mut attempt = 1;
+            while let Err(fault) = self.remove_if_unnamed(image.clone()).await {
+                // An instance that was told to go may still be going.
+                let is_in_use = matches!(fault, FunctionError::Runtime(RuntimeError::Refused { .. }));
+                if !is_in_use || attempt == ATTEMPTS {
+                    tracing::warn!(error = %fault, image, "an image was not removed");
+                    break;
+                }
+                attempt += 1;
+                tokio::time::sleep(PAUSE).await;
             }
         }
     }

@@ -94,9 +94,10 @@ impl Builds {
             }
         };
         tokio::select! {
-            () = work => {}
-            () = stop.cancelled() => {}
+            biased;
             () = self.stopping.cancelled() => return workspace.keep(),
+            () = stop.cancelled() => {}
+            () = work => {}
         }
         // Removing many files takes a moment, and the ticket says that all is over.
         let removed = slipway_telemetry::spawn_blocking(Span::current(), move || drop(workspace)).await;
