@@ -1,8 +1,11 @@
+use slipway_kernel::UserId;
+
 /// A slug that names an account in URLs: `[a-z][a-z0-9-]{0,38}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Handle(String);
 
-const MAX_LENGTH: usize = 32;
+/// Of what is taken from the name: a word before it and a number of three figures after it fit in as well.
+const MAX_LENGTH: usize = 30;
 
 impl Handle {
     /// Makes a handle of a name that a person chose; `attempt` 0 is the plain one, later ones carry a number.
@@ -25,6 +28,11 @@ impl Handle {
         Self(format!("{start}{slug}{end}"))
     }
 
+    /// Makes the handle of an account whose name is worn out: nobody else has its id.
+    pub(crate) fn from_id(id: UserId) -> Self {
+        Self(format!("user-{}", id.as_uuid().simple()))
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -41,6 +49,8 @@ mod tests {
         assert_eq!(made("ada", 2), "ada-3");
         assert_eq!(made("42", 0), "user-42");
         assert_eq!(made("…", 0), "user");
-        assert!(made(&"a".repeat(500), u32::MAX - 1).len() < 48);
+        for longest in [made(&"9".repeat(500), 99), Handle::from_id(UserId::generate()).0] {
+            assert!(longest.len() <= 39, "{longest}");
+        }
     }
 }

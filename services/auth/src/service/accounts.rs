@@ -50,8 +50,7 @@ impl Accounts {
                 inserted => return Ok(inserted?),
             }
         }
-        // The id is nobody else's, and so is a handle that ends in it.
-        user.handle = Handle::from_name(&format!("user-{}", user.id), 0);
+        user.handle = Handle::from_id(user.id);
         Ok(self.insert(user).await?)
     }
 

@@ -24,12 +24,7 @@ pub(crate) async fn ensure_superuser(
     accounts: &Accounts,
     superuser: Superuser,
 ) -> Result<Option<Password>, AuthError> {
-    let exists = db
-        .run("user.admin_exists", |connection| {
-            store::users::admin_exists(connection).map_err(AuthError::from)
-        })
-        .await?;
-    if exists {
+    if admin_exists(db).await? {
         return Ok(None);
     }
     let Superuser { username, email, password } = superuser;
@@ -41,11 +36,16 @@ pub(crate) async fn ensure_superuser(
     };
     let registration = Registration { email, password, username: Some(username), full_name: None };
     match accounts.register(registration, UserType::Admin).await {
-        // Another replica was faster.
-        Err(AuthError::EmailTaken | AuthError::UsernameTaken) => Ok(None),
+        // Another replica was faster. An account that runs nothing must not pass for it.
+        Err(AuthError::EmailTaken | AuthError::UsernameTaken) if admin_exists(db).await? => Ok(None),
         Err(fault) => Err(fault),
         Ok(_) => Ok(made_up),
     }
+}
+
+async fn admin_exists(db: &Database) -> Result<bool, AuthError> {
+    db.run("user.admin_exists", |connection| store::users::admin_exists(connection).map_err(AuthError::from))
+        .await
 }
 
 fn random_password() -> Result<Password, AuthError> {

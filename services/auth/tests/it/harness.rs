@@ -1,15 +1,17 @@
 use std::sync::{Arc, OnceLock};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use slipway_auth::{Auth, Config, MIGRATIONS};
 use slipway_config::{Reader, Settings};
 use slipway_jwt::SigningKeys;
-use slipway_kernel::FixedClock;
+use slipway_kernel::{FixedClock, UserId};
 use slipway_models::auth::UserType;
 use slipway_telemetry::Metrics;
 use slipway_testkit::{Callers, TestDatabase, fixed_clock};
-use slipway_web::{Context, Service as _};
+use slipway_web::{BoxError, Context, Service as _};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const PASSWORD: &str = "Correct horse battery";
@@ -42,18 +44,25 @@ impl TestAuth {
     }
 
     pub(crate) async fn start_on(database: TestDatabase, settings: &[(&str, &str)]) -> Self {
+        Self::try_start_on(database, settings).await.unwrap()
+    }
+
+    pub(crate) async fn try_start_on(
+        database: TestDatabase,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, BoxError> {
         let clock = fixed_clock();
         let callers = Callers::of("auth", clock.clone());
         install_access_key(&callers);
         let stop = CancellationToken::new();
         let context =
             Context { clock: clock.clone(), metrics: Metrics::new("auth").unwrap(), stop: stop.clone() };
-        let application = Auth::build(config(&database, &callers, settings), context).await.unwrap();
+        let application = Auth::build(config(&database, &callers, settings), context).await?;
         let base = format!("http://{}", application.address());
         let operations = format!("http://{}", application.operations_address());
         tokio::spawn(application.run_until_stopped(stop.clone()));
         let client = reqwest::Client::builder().build().unwrap();
-        Self { base, operations, client, clock, callers, database, stop }
+        Ok(Self { base, operations, client, clock, callers, database, stop })
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Response {
@@ -87,10 +96,17 @@ impl TestAuth {
         self.post("/api/v1/auth/refresh", json!({"refresh_token": token})).await
     }
 
-    /// Ends a session of the tokens' answer as the gateway would pass the request on.
+    /// Ends the session of the tokens, as the gateway would pass its owner's request on.
     pub(crate) async fn logout(&self, tokens: &Value) -> StatusCode {
+        let claims = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap();
+        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+        self.logout_as(claims["sub"].as_str().unwrap().parse().unwrap(), tokens).await
+    }
+
+    /// Asks as `user` for the end of the session of the tokens.
+    pub(crate) async fn logout_as(&self, user: UserId, tokens: &Value) -> StatusCode {
         let session = tokens["session_id"].as_str().unwrap().parse().unwrap();
-        let caller = self.callers.session(slipway_kernel::UserId::generate(), session, UserType::Regular);
+        let caller = self.callers.session(user, session, UserType::Regular);
         let request = self.client.post(format!("{}/api/v1/auth/logout", self.base));
         request.header("authorization", caller.authorization).send().await.unwrap().status()
     }

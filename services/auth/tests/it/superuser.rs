@@ -27,6 +27,22 @@ async fn the_first_superuser_can_sign_in_by_name() {
 }
 
 #[tokio::test]
+async fn an_account_that_is_no_admins_does_not_pass_for_the_superuser() {
+    let database = slipway_testkit::TestDatabase::create("auth", slipway_auth::MIGRATIONS);
+    diesel::sql_query(
+        "INSERT INTO users VALUES (gen_random_uuid(), 'ada', 'ada@example.org', NULL, NULL, '', 'regular', 'active',
+            false, now(), NULL)",
+    )
+    .execute(&mut database.superuser())
+    .unwrap();
+    let fault = TestAuth::try_start_on(database, &[("ADMIN_EMAIL", "ada@example.org")]).await.err().unwrap();
+    assert_eq!(
+        fault.to_string(),
+        "the first superuser (ADMIN_USERNAME, ADMIN_EMAIL): there is an account with this address"
+    );
+}
+
+#[tokio::test]
 async fn a_second_start_makes_no_second_superuser() {
     let database = slipway_testkit::TestDatabase::create("auth", slipway_auth::MIGRATIONS);
     let url = database.url();
