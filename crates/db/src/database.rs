@@ -34,6 +34,11 @@ impl Database {
         Ok(Self { pool: ConnectionPool::new(config), permits, timeout: config.timeout, durations })
     }
 
+    /// Returns how long a query may wait for a connection, and how long the server may work on a statement.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Runs `work` on a connection, off the async threads. `operation` names it in metrics and logs, as in
     /// `user.find`.
     pub async fn run<T, E>(

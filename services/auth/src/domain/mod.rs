@@ -12,4 +12,4 @@ pub(crate) use handle::Handle;
 pub(crate) use password::{BrokenRule, Password};
 pub(crate) use registration::{Registration, RegistrationFaults};
 pub(crate) use session::{RefreshToken, Session};
-pub(crate) use user::{NewUser, User, Username};
+pub(crate) use user::{Login, NewUser, User, Username};

@@ -58,6 +58,13 @@ impl NewUser {
     }
 }
 
+/// How a person names their account at a sign-in.
+#[derive(Debug, Clone)]
+pub(crate) enum Login {
+    Email(Email),
+    Username(Username),
+}
+
 /// A name to sign in with: 3 to 32 of `a-z`, `0-9`, `.`, `_` and `-`, starting with a letter; kept in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Username(String);

@@ -1,11 +1,13 @@
-use actix_web::web::{self, Data};
+use actix_web::HttpResponse;
+use actix_web::web::Data;
 use slipway_models::auth::{LoginRequest, TokenAnswer};
 use slipway_models::problem::ProblemBody;
 use slipway_web::{Json, Problem};
 
+use crate::domain::Login;
 use crate::error::AuthError;
+use crate::handlers::tokens;
 use crate::service::Sessions;
-use crate::store::users::Login;
 
 /// Starts a session.
 #[utoipa::path(
@@ -24,11 +26,12 @@ use crate::store::users::Login;
 pub(crate) async fn login(
     sessions: Data<Sessions>,
     Json(request): Json<LoginRequest>,
-) -> Result<web::Json<TokenAnswer>, Problem> {
+) -> Result<HttpResponse, Problem> {
+    // A text that can name no account is told no sooner, and no differently, than an account that there is not.
     let login = match (request.email, request.username) {
-        (Some(email), None) => Login::Email(email.trim().to_lowercase()),
-        (None, Some(username)) => Login::Username(username.trim().to_lowercase()),
+        (Some(email), None) => email.parse().ok().map(Login::Email),
+        (None, Some(username)) => username.trim().parse().ok().map(Login::Username),
         _ => return Err(AuthError::AmbiguousLogin.into()),
     };
-    Ok(web::Json(sessions.login(login, &request.password).await?))
+    Ok(tokens(&sessions.login(login, &request.password).await?))
 }

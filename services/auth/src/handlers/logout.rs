@@ -17,6 +17,6 @@ use crate::service::Sessions;
 )]
 #[tracing::instrument(skip_all)]
 pub(crate) async fn logout(sessions: Data<Sessions>, caller: Caller) -> Result<HttpResponse, Problem> {
-    sessions.logout(caller.session_id()).await?;
+    sessions.logout(caller.user_id(), caller.session_id()).await?;
     Ok(HttpResponse::NoContent().finish())
 }

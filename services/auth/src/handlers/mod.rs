@@ -15,3 +15,12 @@ pub(crate) use me::*;
 pub(crate) use refresh::*;
 pub(crate) use register::*;
 pub(crate) use revocations::*;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::CACHE_CONTROL;
+use slipway_models::auth::TokenAnswer;
+
+/// Answers with tokens, which no cache may keep (RFC 6749, section 5.1).
+fn tokens(answer: &TokenAnswer) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer)
+}

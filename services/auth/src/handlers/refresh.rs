@@ -1,8 +1,10 @@
-use actix_web::web::{self, Data};
+use actix_web::HttpResponse;
+use actix_web::web::Data;
 use slipway_models::auth::{RefreshRequest, TokenAnswer};
 use slipway_models::problem::ProblemBody;
 use slipway_web::{Json, Problem};
 
+use crate::handlers::tokens;
 use crate::service::Sessions;
 
 /// Takes a refresh token, which works once, for the next one and a new access token.
@@ -22,6 +24,6 @@ use crate::service::Sessions;
 pub(crate) async fn refresh(
     sessions: Data<Sessions>,
     Json(request): Json<RefreshRequest>,
-) -> Result<web::Json<TokenAnswer>, Problem> {
-    Ok(web::Json(sessions.refresh(&request.refresh_token).await?))
+) -> Result<HttpResponse, Problem> {
+    Ok(tokens(&sessions.refresh(&request.refresh_token).await?))
 }

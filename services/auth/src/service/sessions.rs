@@ -3,18 +3,17 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use slipway_db::{Database, DbError, PgConnection};
 use slipway_jwt::{ACCESS_LIFETIME, AccessIssuer, Grant, Jwks, KeyError, SecretKey};
-use slipway_kernel::{SessionId, SharedClock};
+use slipway_kernel::{SessionId, SharedClock, UserId};
 use slipway_models::auth::{TokenAnswer, UserStatus};
 use slipway_telemetry::spawn_blocking;
 use tracing::Span;
 
-use crate::domain::{RefreshToken, Session, User};
+use crate::domain::{Login, RefreshToken, Session, User};
 use crate::error::AuthError;
 use crate::service::Passwords;
 use crate::service::passwords::Comparison;
 use crate::store;
 use crate::store::refresh_tokens::TokenDigest;
-use crate::store::users::Login;
 
 /// The apps that everyone is granted.
 const APPS: [&str; 5] = ["functions", "vault", "documents", "tasks", "workspace"];
@@ -26,9 +25,13 @@ const SUCCESSOR: &str = "refresh-successor";
 /// no harm. Any other reuse is taken for theft.
 const GRACE: TimeDelta = TimeDelta::seconds(10);
 
-/// How far behind now the next request of a revocation feed starts: longer than a transaction can take, so that one
-/// which commits late is not missed.
-const OVERLAP: TimeDelta = TimeDelta::seconds(30);
+/// The least that a transaction is given to commit, before the revocation feed passes over its time.
+const SHORTEST_DELAY: TimeDelta = TimeDelta::seconds(30);
+/// How many times the database's timeout a transaction can take: it waits for a connection, then for each statement.
+const WAITS: i32 = 10;
+
+/// How many sessions one statement deletes.
+const PURGED_AT_ONCE: i64 = 500;
 
 /// Signs people in and out, and keeps their sessions going.
 #[derive(Clone)]
@@ -38,6 +41,8 @@ pub(crate) struct Sessions {
     issuer: Arc<AccessIssuer>,
     key: Arc<SecretKey>,
     clock: SharedClock,
+    /// The longest from the time that a change states to its commit.
+    delay: TimeDelta,
 }
 
 /// The sessions whose access tokens must be refused before they expire.
@@ -57,7 +62,7 @@ struct Granted {
 enum Refreshed {
     Granted(Box<Granted>),
     Expired,
-    Reused,
+    Reused(SessionId),
 }
 
 impl Sessions {
@@ -68,7 +73,9 @@ impl Sessions {
         key: Arc<SecretKey>,
         clock: SharedClock,
     ) -> Self {
-        Self { db, passwords, issuer, key, clock }
+        let wait = TimeDelta::from_std(db.timeout()).unwrap_or(SHORTEST_DELAY);
+        let delay = SHORTEST_DELAY.max(wait * WAITS);
+        Self { db, passwords, issuer, key, clock, delay }
     }
 
     /// Returns the public keys of access tokens.
@@ -77,11 +84,13 @@ impl Sessions {
     }
 
     /// Starts a session for the right password. What is wrong with an account is told only after that.
-    pub(crate) async fn login(&self, login: Login, password: &str) -> Result<TokenAnswer, AuthError> {
+    /// `None` stands for what can name no account.
+    pub(crate) async fn login(&self, login: Option<Login>, password: &str) -> Result<TokenAnswer, AuthError> {
         let found = self
             .db
             .run("user.find_credentials", move |connection| {
-                store::users::find_credentials(connection, &login).map_err(AuthError::from)
+                let found = login.map(|login| store::users::find_credentials(connection, &login));
+                Ok::<_, AuthError>(found.transpose()?.flatten())
             })
             .await?;
         let hash = found.as_ref().map(|credentials| credentials.password_hash.clone());
@@ -114,25 +123,29 @@ impl Sessions {
         match refreshed {
             Refreshed::Granted(granted) => self.answer(*granted).await,
             Refreshed::Expired => Err(AuthError::RefreshExpired),
-            Refreshed::Reused => {
-                tracing::warn!("a refresh token was used twice: its session is ended");
+            Refreshed::Reused(session) => {
+                tracing::warn!(session.id = %session, "a refresh token was used twice: its session is ended");
                 Err(AuthError::RefreshReused)
             }
         }
     }
 
     /// Ends a session. Ending one that has ended is a no-op.
-    pub(crate) async fn logout(&self, session: SessionId) -> Result<(), AuthError> {
+    pub(crate) async fn logout(&self, owner: UserId, session: SessionId) -> Result<(), AuthError> {
         let now = self.clock.now();
         self.db
-            .run("session.revoke", move |connection| Ok(store::sessions::revoke(connection, session, now)?))
+            .run("session.revoke", move |connection| {
+                Ok(store::sessions::revoke(connection, owner, session, now)?)
+            })
             .await
     }
 
-    /// Lists what was revoked since `since`; without it, all that still matters.
+    /// Lists what was revoked since `since`; without it, all that still matters. What commits late is not missed, as
+    /// the feed overlaps; and a token that was signed meanwhile is refused to its end.
     pub(crate) async fn revocations(&self, since: Option<DateTime<Utc>>) -> Result<Revocations, AuthError> {
         let now = self.clock.now();
-        let oldest = now - ACCESS_LIFETIME;
+        let matters = ACCESS_LIFETIME + self.delay;
+        let oldest = now - matters;
         let since = since.map_or(oldest, |since| since.max(oldest));
         let revoked = self
             .db
@@ -140,18 +153,27 @@ impl Sessions {
                 store::sessions::list_revoked(connection, since).map_err(AuthError::from)
             })
             .await?;
-        let sessions = revoked.into_iter().map(|(id, at)| (id, at + ACCESS_LIFETIME)).collect();
-        Ok(Revocations { sessions, next: now - OVERLAP })
+        let sessions = revoked.into_iter().map(|(id, at)| (id, at + matters)).collect();
+        Ok(Revocations { sessions, next: now - self.delay })
     }
 
-    /// Deletes sessions whose end nobody asks about any more; returns how many.
+    /// Deletes sessions whose end nobody asks about any more; returns how many. It goes in pieces, each well within a
+    /// statement's time, so that a long pause is made up for as well.
     pub(crate) async fn purge(&self) -> Result<usize, AuthError> {
         let before = self.clock.now() - TimeDelta::days(1);
-        self.db
-            .run("session.delete_ended", move |connection| {
-                Ok(store::sessions::delete_ended(connection, before)?)
-            })
-            .await
+        let mut purged = 0;
+        loop {
+            let deleted = self
+                .db
+                .run("session.delete_ended", move |connection| {
+                    store::sessions::delete_ended(connection, before, PURGED_AT_ONCE).map_err(AuthError::from)
+                })
+                .await?;
+            purged += deleted;
+            if deleted == 0 {
+                return Ok(purged);
+            }
+        }
     }
 
     async fn start(&self, user: User, new_hash: Option<String>) -> Result<TokenAnswer, AuthError> {
@@ -228,8 +250,8 @@ fn rotate(
         }
         Some(at) if now - at < GRACE && is_unused(connection, &successor_digest)? => {}
         Some(_) => {
-            store::sessions::revoke(connection, session.id, now)?;
-            return Ok(Refreshed::Reused);
+            store::sessions::revoke(connection, session.user_id, session.id, now)?;
+            return Ok(Refreshed::Reused(session.id));
         }
     }
     Ok(Refreshed::Granted(Box::new(Granted { user, session, token: successor })))

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use slipway_db::DbError;
-use slipway_kernel::SessionId;
+use slipway_kernel::{SessionId, UserId};
 use uuid::Uuid;
 
 use crate::domain::Session;
@@ -52,13 +52,15 @@ pub(crate) fn lock(connection: &mut PgConnection, id: SessionId) -> Result<Optio
     Ok(row.map(Session::from))
 }
 
-/// Ends a session. One that has ended keeps its time.
+/// Ends a session of `owner`. One that has ended keeps its time.
 pub(crate) fn revoke(
     connection: &mut PgConnection,
+    owner: UserId,
     id: SessionId,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    diesel::update(sessions::table.find(id.as_uuid()).filter(sessions::revoked_at.is_null()))
+    let own = sessions::table.find(id.as_uuid()).filter(sessions::user_id.eq(owner.as_uuid()));
+    diesel::update(own.filter(sessions::revoked_at.is_null()))
         .set(sessions::revoked_at.eq(now))
         .execute(connection)?;
     Ok(())
@@ -77,8 +79,15 @@ pub(crate) fn list_revoked(
     Ok(rows.into_iter().filter_map(|(id, at)| Some((id.into(), at?))).collect())
 }
 
-/// Deletes the sessions that ended before `before`, with their tokens; returns how many.
-pub(crate) fn delete_ended(connection: &mut PgConnection, before: DateTime<Utc>) -> Result<usize, DbError> {
-    let ended = sessions::expires_at.lt(before).or(sessions::revoked_at.lt(before).assume_not_null());
-    Ok(diesel::delete(sessions::table.filter(ended)).execute(connection)?)
+/// Deletes sessions that ended before `before`, with their tokens, at most `limit` of them; returns how many.
+pub(crate) fn delete_ended(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<usize, DbError> {
+    let old = diesel::alias!(sessions as old);
+    let expired = old.field(sessions::expires_at).lt(before);
+    let revoked = old.field(sessions::revoked_at).lt(before).assume_not_null();
+    let some = old.filter(expired.or(revoked)).select(old.field(sessions::id)).limit(limit);
+    Ok(diesel::delete(sessions::table.filter(sessions::id.eq_any(some))).execute(connection)?)
 }

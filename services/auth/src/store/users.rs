@@ -5,20 +5,13 @@ use slipway_kernel::UserId;
 use slipway_models::auth::{UserStatus, UserType};
 use uuid::Uuid;
 
-use crate::domain::{NewUser, User, Username};
+use crate::domain::{Login, NewUser, User, Username};
 use crate::schema::users;
 
 /// An account with what is compared at a sign-in.
 pub(crate) struct Credentials {
     pub(crate) user: User,
     pub(crate) password_hash: String,
-}
-
-/// How a person names their account at a sign-in.
-#[derive(Debug, Clone)]
-pub(crate) enum Login {
-    Email(String),
-    Username(String),
 }
 
 #[derive(Queryable, Selectable)]
@@ -89,8 +82,8 @@ pub(crate) fn find_credentials(
 ) -> Result<Option<Credentials>, DbError> {
     let query = users::table.select(Row::as_select()).into_boxed();
     let query = match login {
-        Login::Email(email) => query.filter(users::email.eq(email)),
-        Login::Username(username) => query.filter(users::username.eq(username)),
+        Login::Email(email) => query.filter(users::email.eq(email.as_str())),
+        Login::Username(username) => query.filter(users::username.eq(username.as_str())),
     };
     Ok(query.first(connection).optional()?.map(Credentials::from))
 }

@@ -22,6 +22,17 @@ async fn a_right_password_starts_a_session() {
 }
 
 #[tokio::test]
+async fn no_cache_keeps_tokens() {
+    let auth = TestAuth::start().await;
+    auth.register("ada@example.org").await;
+    let login = json!({"email": " ADA@example.org", "password": PASSWORD});
+    let answer = auth.post("/api/v1/auth/login", login).await;
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let tokens: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(auth.refresh(&tokens["refresh_token"]).await.headers()["cache-control"], "no-store");
+}
+
+#[tokio::test]
 async fn an_unknown_account_and_a_wrong_password_get_the_same_answer() {
     let auth = TestAuth::start().await;
     auth.register("ada@example.org").await;
@@ -29,6 +40,9 @@ async fn an_unknown_account_and_a_wrong_password_get_the_same_answer() {
         json!({"email": "ada@example.org", "password": "Wrong horse battery"}),
         json!({"email": "eve@example.org", "password": PASSWORD}),
         json!({"username": "nobody", "password": PASSWORD}),
+        json!({"email": "ada@example.org\u{0}", "password": PASSWORD}),
+        json!({"username": "\u{0}", "password": PASSWORD}),
+        json!({"username": "x".repeat(100_000), "password": "\u{0}"}),
     ] {
         let answer = auth.post("/api/v1/auth/login", body).await;
         assert_eq!(answer.headers()["www-authenticate"], "Bearer");

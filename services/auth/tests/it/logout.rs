@@ -1,3 +1,4 @@
+use diesel::RunQueryDsl as _;
 use serde_json::Value;
 
 use crate::harness::{TestAuth, problem};
@@ -20,12 +21,33 @@ async fn gateways_are_told_which_sessions_ended_until_their_tokens_are_over() {
     auth.logout(&tokens).await;
     let told = feed(&auth, "").await;
     assert_eq!(told["revoked"][0]["session_id"], tokens["session_id"]);
-    assert_eq!(told["revoked"][0]["expires_at"], "2026-01-10T13:00:00Z");
+    assert_eq!(told["revoked"][0]["expires_at"], "2026-01-10T13:00:30Z");
     let since = format!("?since={}", told["cursor"].as_str().unwrap());
     assert_eq!(feed(&auth, &since).await["revoked"].as_array().unwrap().len(), 1, "the feed overlaps");
 
     auth.clock.advance(chrono::TimeDelta::minutes(61));
     assert_eq!(feed(&auth, "").await["revoked"], Value::Array(vec![]));
+}
+
+#[tokio::test]
+async fn a_session_whose_end_commits_late_is_told_all_the_same() {
+    let auth = TestAuth::start_with(&[("AUTH_DATABASE_TIMEOUT_MS", "60000")]).await;
+    let tokens = auth.signed_in().await;
+    let cursor = feed(&auth, "").await["cursor"].as_str().unwrap().to_owned();
+    // As a transaction that took its time five minutes ago and has waited for a lock since.
+    diesel::sql_query("UPDATE sessions SET revoked_at = '2026-01-10 11:55:00Z'")
+        .execute(&mut auth.database.superuser())
+        .unwrap();
+    let told = feed(&auth, &format!("?since={cursor}")).await;
+    assert_eq!(told["revoked"][0]["session_id"], tokens["session_id"]);
+}
+
+#[tokio::test]
+async fn another_persons_session_is_not_ended() {
+    let auth = TestAuth::start().await;
+    let tokens = auth.signed_in().await;
+    assert_eq!(auth.logout_as(slipway_kernel::UserId::generate(), &tokens).await, 204);
+    assert_eq!(auth.refresh(&tokens["refresh_token"]).await.status(), 200);
 }
 
 #[tokio::test]

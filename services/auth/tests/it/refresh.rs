@@ -1,5 +1,8 @@
 use chrono::TimeDelta;
+use diesel::RunQueryDsl as _;
+use diesel::connection::SimpleConnection as _;
 use serde_json::Value;
+use slipway_testkit::TestDatabase;
 
 use crate::harness::{TestAuth, problem};
 
@@ -67,6 +70,39 @@ async fn a_session_ends_after_thirty_days_however_often_it_is_refreshed() {
     }
     auth.clock.advance(TimeDelta::days(3));
     assert_eq!(problem(auth.refresh(&tokens["refresh_token"]).await).await.1, "refresh_expired");
+}
+
+#[tokio::test]
+async fn sessions_that_ended_are_deleted_with_their_tokens_and_no_others() {
+    let database = TestDatabase::create("auth", slipway_auth::MIGRATIONS);
+    let ended = "INSERT INTO users VALUES (gen_random_uuid(), 'ada', 'ada@example.org', NULL, NULL, '', 'regular',
+            'active', false, now(), NULL);
+        INSERT INTO sessions SELECT gen_random_uuid(), id, '2025-12-01', '2025-12-31', NULL
+            FROM users, generate_series(1, 1200);
+        INSERT INTO sessions SELECT gen_random_uuid(), id, '2026-01-01', '2026-01-31', '2026-01-08' FROM users;
+        INSERT INTO refresh_tokens SELECT id::text::bytea, id, created_at FROM sessions;
+        INSERT INTO sessions SELECT gen_random_uuid(), id, '2026-01-01', '2026-01-31', NULL FROM users";
+    database.superuser().batch_execute(ended).unwrap();
+    let auth = TestAuth::start_on(database, &[]).await;
+    let purged = async {
+        while count(&auth, "sessions") != 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), purged).await.unwrap();
+    assert_eq!(count(&auth, "refresh_tokens"), 0);
+}
+
+fn count(auth: &TestAuth, table: &str) -> i64 {
+    #[derive(diesel::QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        count: i64,
+    }
+    diesel::sql_query(format!("SELECT count(*) AS count FROM {table}"))
+        .get_result::<Count>(&mut auth.database.superuser())
+        .unwrap()
+        .count
 }
 
 #[tokio::test]
