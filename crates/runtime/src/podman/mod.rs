@@ -60,6 +60,7 @@ pub struct PodmanRuntime {
 /// What does not change while the service's settings stay.
 #[derive(Debug, Clone)]
 struct Host {
+    report: RuntimeReport,
     rootless: bool,
     systemd_cgroups: bool,
     /// Cgroups version 1.
@@ -79,12 +80,13 @@ impl PodmanRuntime {
         }
     }
 
-    async fn info(&self) -> Result<Info, RuntimeError> {
-        self.transport.request(self.transport.api().info()).await
-    }
-
+    /// Asked once: it takes Podman longer the more images there are.
     async fn host(&self) -> Result<&Host, RuntimeError> {
-        self.host.get_or_try_init(|| async { Ok(Host::from(&self.info().await?)) }).await
+        let ask = || async {
+            let info = self.transport.request(self.transport.api().info()).await?;
+            Ok(Host::from(&info))
+        };
+        self.host.get_or_try_init(ask).await
     }
 
     fn processes(&self) -> MutexGuard<'_, HashMap<ContainerId, OwnedFd>> {
@@ -101,6 +103,7 @@ impl From<&Info> for Host {
             files.starts_with(root).then_some(files)
         });
         Self {
+            report: report_of(info),
             rootless: is_rootless(info),
             systemd_cgroups: host.and_then(|host| host.cgroup_manager.as_deref()) == Some("systemd"),
             old_cgroups: host.and_then(|host| host.cgroup_version.as_deref()) == Some("v1"),
@@ -136,7 +139,8 @@ fn report_of(info: &Info) -> RuntimeReport {
 #[async_trait]
 impl ContainerRuntime for PodmanRuntime {
     async fn report(&self) -> Result<RuntimeReport, RuntimeError> {
-        Ok(report_of(&self.info().await?))
+        self.transport.request(self.transport.api().ping()).await?;
+        Ok(self.host().await?.report.clone())
     }
 
     async fn create_instance(&self, spec: &InstanceSpec) -> Result<ContainerId, RuntimeError> {

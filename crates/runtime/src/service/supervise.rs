@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use std::{env, fs, io};
@@ -84,6 +85,8 @@ fn spawn(
         .envs(env::vars_os().filter(|(name, _)| ENVIRONMENT.iter().any(|kept| name == kept)))
         .envs(config.containers_conf.iter().map(|path| ("CONTAINERS_CONF", path)))
         .envs(config.storage_conf.iter().map(|path| ("CONTAINERS_STORAGE_CONF", path)))
+        // conmon leaves a file `oom` in the directory that Podman was started in.
+        .current_dir(config.socket.parent().unwrap_or_else(|| Path::new("/")))
         // So that an interrupt typed at a terminal reaches only us, who then stop it in order.
         .process_group(0)
         .stdin(Stdio::null())
