@@ -39,7 +39,8 @@ impl Service for FunctionRunner {
     }
 
     fn migrate(config: &Config) -> Result<(), BoxError> {
-        let owner_url = config.database.owner_url.as_ref().ok_or("FUNCTIONS_DATABASE_OWNER_URL is not set")?;
+        let owner_url =
+            config.database.owner_url.as_ref().ok_or("FUNCTIONS_DATABASE_OWNER_URL is not set")?;
         let names = slipway_db::migrate(owner_url, MIGRATIONS)?;
         tracing::info!(migrations = names.len(), "the database is up to date");
         Ok(())
@@ -64,13 +65,19 @@ impl Service for FunctionRunner {
 
         let readiness = readiness(db, podman, Arc::clone(&parts.builds));
         let (verifier, limit) = (Data::new(host.verifier), Data::new(ArchiveLimit(config.archive_bytes)));
-        let (instances, queue, flusher) = (parts.instances.clone(), parts.queue.clone(), parts.flusher.clone());
-        let application =
-            Application::bind(Self::NAME, &config.server, metrics, readiness, move |app: &mut ServiceConfig| {
+        let (instances, queue, flusher) =
+            (parts.instances.clone(), parts.queue.clone(), parts.flusher.clone());
+        let application = Application::bind(
+            Self::NAME,
+            &config.server,
+            metrics,
+            readiness,
+            move |app: &mut ServiceConfig| {
                 app.app_data(verifier.clone()).app_data(limit.clone());
                 parts.add_to(app);
                 routes::configure(app);
-            })?;
+            },
+        )?;
         Ok(application.on_stop(async move {
             queue.stop_all().await;
             instances.stop().await;

@@ -33,12 +33,11 @@ pub struct Config {
     pub instances: InstancesConfig,
     /// How runs are recorded.
     pub records: RecordsConfig,
-    /// How images are built.
-    pub build: BuildSettings,
     /// How many images are built at a time.
     pub builds_at_a_time: usize,
     /// The most bytes of an archive, packed.
     pub archive_bytes: u64,
+    pub(crate) build: BuildSettings,
     pub(crate) deployments: DeploymentLimits,
 }
 
@@ -114,8 +113,12 @@ mod tests {
 
     use super::*;
 
-    const REQUIRED: [(&str, &str); 4] =
-        [("FUNCTIONS_DATABASE_URL", "postgres://"), ("KEYS_DIR", "/k"), ("STATE_DIR", "/s"), ("RUN_DIR", "/r")];
+    const REQUIRED: [(&str, &str); 4] = [
+        ("FUNCTIONS_DATABASE_URL", "postgres://"),
+        ("KEYS_DIR", "/k"),
+        ("STATE_DIR", "/s"),
+        ("RUN_DIR", "/r"),
+    ];
 
     #[test]
     fn four_settings_are_required_and_the_rest_has_defaults() {
@@ -124,7 +127,10 @@ mod tests {
         let config = Config::read(&mut reader);
         assert_eq!(reader.finish(), Ok(()));
         assert_eq!(config.podman.socket, Path::new("/r/podman.sock"));
-        assert_eq!((config.archive_bytes, config.deployments.archive), (50 * MIB, archive::Limits::default()));
+        assert_eq!(
+            (config.archive_bytes, config.deployments.archive),
+            (50 * MIB, archive::Limits::default())
+        );
 
         let mut reader = Reader::new(&settings);
         let none = Settings::default();

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::{Component, Path};
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::Value;
 use slipway_models::functions::{FunctionConfigPatch, Runtime};
 use slipway_models::problem::FieldError;
 
@@ -17,20 +17,20 @@ const MAX_TEXT_BYTES: u64 = 1024 * 1024;
 
 /// An unpacked archive that can be built.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Project {
+pub(crate) struct Project {
     /// What runs it.
-    pub runtime: Runtime,
+    pub(crate) runtime: Runtime,
     /// The file that holds the handler, where `slipway.toml` names one.
-    pub entry: Option<String>,
+    pub(crate) entry: Option<String>,
     /// What it changes of the function's configuration.
-    pub config: FunctionConfigPatch,
+    pub(crate) config: FunctionConfigPatch,
     /// What has to be installed before it runs.
-    pub dependencies: Dependencies,
+    pub(crate) dependencies: Dependencies,
 }
 
 /// What has to be installed before a project runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dependencies {
+pub(crate) enum Dependencies {
     /// Nothing.
     None,
     /// What `requirements.txt` or `package.json` lists.
@@ -41,7 +41,7 @@ pub enum Dependencies {
 
 /// Says why an unpacked archive cannot be built.
 #[derive(Debug, thiserror::Error)]
-pub enum ProjectError {
+pub(crate) enum ProjectError {
     /// Nothing in it tells the runtime.
     #[error(
         "no runtime is found: at the archive's root there must be main.py or requirements.txt (python), package.json, \
@@ -87,14 +87,14 @@ struct Manifest {
 #[serde(rename_all = "camelCase")]
 struct Package {
     #[serde(default)]
-    dependencies: BTreeMap<String, IgnoredAny>,
+    dependencies: BTreeMap<String, Value>,
     #[serde(default)]
-    optional_dependencies: BTreeMap<String, IgnoredAny>,
+    optional_dependencies: BTreeMap<String, Value>,
 }
 
 impl Project {
     /// Looks at what was unpacked to `root`. Blocking. Links in it lead nowhere but into it.
-    pub fn detect(root: &Path) -> Result<Self, ProjectError> {
+    pub(crate) fn detect(root: &Path) -> Result<Self, ProjectError> {
         let manifest = read_manifest(root)?;
         config::check(&manifest.config, "/slipway.toml/config").map_err(ProjectError::Config)?;
         if let Some(entry) = &manifest.entry
@@ -146,7 +146,8 @@ fn read_manifest(root: &Path) -> Result<Manifest, ProjectError> {
         return Ok(Manifest::default());
     };
     toml::from_str(&text).map_err(|fault| {
-        let line = fault.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
+        let line =
+            fault.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
         let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
         ProjectError::Manifest(format!("{place}{}", fault.message()))
     })
@@ -166,7 +167,8 @@ fn find_dependencies(root: &Path, runtime: Runtime) -> Result<Dependencies, Proj
             !package.dependencies.is_empty() || !package.optional_dependencies.is_empty()
         }
     };
-    let is_locked = || ["package-lock.json", "npm-shrinkwrap.json"].iter().any(|lock| root.join(lock).is_file());
+    let is_locked =
+        || ["package-lock.json", "npm-shrinkwrap.json"].iter().any(|lock| root.join(lock).is_file());
     Ok(match runtime {
         _ if !any_listed => Dependencies::None,
         Runtime::Node if is_locked() => Dependencies::Locked,
@@ -258,7 +260,8 @@ mod tests {
 
     #[test]
     fn a_manifest_names_runtime_entry_and_config() {
-        let manifest = "runtime = \"python\"\nentry = \"src/app.py\"\n[config]\nmemory_mb = 256\nenv = { A = \"1\" }";
+        let manifest =
+            "runtime = \"python\"\nentry = \"src/app.py\"\n[config]\nmemory_mb = 256\nenv = { A = \"1\" }";
         let project = detected(&[("src/app.py", ""), ("slipway.toml", manifest)]).unwrap();
         assert_eq!(project.entry.as_deref(), Some("src/app.py"));
         assert_eq!(project.config.memory_mb, Some(256));

@@ -2,7 +2,7 @@ use std::io;
 
 /// Says why an archive was refused.
 #[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
+pub(crate) enum ArchiveError {
     /// Neither magic number is there.
     #[error("the archive is neither a zip nor a tar.gz file")]
     UnknownFormat,
@@ -36,7 +36,7 @@ pub enum ArchiveError {
 
 /// What is wrong with one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum EntryFault {
+pub(crate) enum EntryFault {
     /// Starts with `/`.
     #[error("has an absolute path")]
     Absolute,
@@ -44,7 +44,9 @@ pub enum EntryFault {
     #[error("has `..` in its path")]
     Parent,
     /// Is no name that a file can have here.
-    #[error("has a name that cannot be used: it must be UTF-8 without NUL or (in a zip) `\\`, and not too long")]
+    #[error(
+        "has a name that cannot be used: it must be UTF-8 without NUL or (in a zip) `\\`, and not too long"
+    )]
     Name,
     /// Was there before.
     #[error("is there twice")]

@@ -14,18 +14,18 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::path::Path;
 
-pub use error::{ArchiveError, EntryFault};
+pub(crate) use error::{ArchiveError, EntryFault};
 use tree::Tree;
 
 /// What an archive may unpack to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// The most files (and links), and the most directories.
-    pub files: usize,
+    pub(crate) files: usize,
     /// The most bytes in all files together.
-    pub unpacked_bytes: u64,
+    pub(crate) unpacked_bytes: u64,
     /// The most bytes that one packed byte may become; archives that unpack to less than 1 MiB are exempt.
-    pub ratio: u64,
+    pub(crate) ratio: u64,
 }
 
 impl Default for Limits {
@@ -36,7 +36,7 @@ impl Default for Limits {
 
 /// Unpacks `archive` into `root`, an empty directory that nobody else writes to. Blocking. After an error `root` holds
 /// a part of it: the caller removes it either way.
-pub fn unpack(archive: &mut File, root: &Path, limits: &Limits) -> Result<(), ArchiveError> {
+pub(crate) fn unpack(archive: &mut File, root: &Path, limits: &Limits) -> Result<(), ArchiveError> {
     let packed_bytes = archive.metadata()?.len();
     let mut magic = Vec::new();
     archive.rewind()?;

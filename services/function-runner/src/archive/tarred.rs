@@ -36,7 +36,11 @@ pub(super) fn unpack(file: &mut File, tree: &mut Tree, limits: &Limits) -> Resul
     Ok(())
 }
 
-fn add(entry: &mut Entry<'_, impl Read>, described: &Description, tree: &mut Tree) -> Result<(), ArchiveError> {
+fn add(
+    entry: &mut Entry<'_, impl Read>,
+    described: &Description,
+    tree: &mut Tree,
+) -> Result<(), ArchiveError> {
     let name = described.name.clone().unwrap_or_else(|| entry.path_bytes().into_owned());
     let target =
         described.target.clone().or_else(|| entry.link_name_bytes().map(std::borrow::Cow::into_owned));

@@ -8,14 +8,20 @@ use crate::project::Dependencies;
 /// package indexes reach the image that runs. In that, everything belongs to root and the handler runs as another
 /// user. `prefix` begins the names of the runtime images; `label` is an instruction at the top of each stage, which
 /// Podman's cache of steps goes by.
-pub(super) fn containerfile(prefix: &str, label: &str, runtime: Runtime, dependencies: Dependencies) -> String {
+pub(super) fn containerfile(
+    prefix: &str,
+    label: &str,
+    runtime: Runtime,
+    dependencies: Dependencies,
+) -> String {
     let (install, installed) = match (runtime, dependencies) {
         (_, Dependencies::None) => {
             return format!("FROM {prefix}{runtime}\n{label}\nCOPY --chown=0:0 app/ /app/\n");
         }
-        (Runtime::Python, _) => {
-            ("python3 -m pip install --no-warn-script-location --target /app/.deps -r requirements.txt", ".deps")
-        }
+        (Runtime::Python, _) => (
+            "python3 -m pip install --no-warn-script-location --target /app/.deps -r requirements.txt",
+            ".deps",
+        ),
         (Runtime::Node, Dependencies::Locked) => ("npm ci --omit=dev", "node_modules"),
         (Runtime::Node, Dependencies::Listed) => ("npm install --omit=dev", "node_modules"),
     };

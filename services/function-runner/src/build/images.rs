@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use slipway_db::{Database, DbError};
+use slipway_db::Database;
 use slipway_kernel::UserId;
 use slipway_models::functions::Runtime;
 use slipway_runtime::{BuildLimits, BuildSpec, ContainerRuntime, Labels, RuntimeError};
@@ -26,17 +26,17 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// How images are built.
 #[derive(Debug, Clone)]
-pub struct BuildSettings {
+pub(crate) struct BuildSettings {
     /// What the names of images begin with.
-    pub prefix: String,
+    pub(crate) prefix: String,
     /// The bridge network of builds; Podman's default one where it is not named.
-    pub network: Option<String>,
+    pub(crate) network: Option<String>,
     /// What each step of a build may use.
-    pub limits: BuildLimits,
+    pub(crate) limits: BuildLimits,
     /// How long a build may take.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Whether nobody else builds in this Podman's storage: then what lies there at a start is this runner's own.
-    pub owns_storage: bool,
+    pub(crate) owns_storage: bool,
 }
 
 /// The images of functions. One is named by its owner and the digest of all that it is made of, so the same archive is
@@ -90,7 +90,7 @@ impl Images {
         }
         let (root, context) = (workspace.source(), workspace.context());
         let recipe = self.containerfile(owner, project);
-        let spec = self.spec(image, owner, context.clone());
+        let spec = self.spec(image, context.clone());
         let write = move || source::write_context(&root, &recipe, &context);
         slipway_telemetry::spawn_blocking(Span::current(), write).await??;
         for attempt in 1.. {
@@ -155,9 +155,7 @@ impl Images {
         let asked = image.clone();
         let is_named = self
             .database
-            .run("image.is_named", move |connection| {
-                store::deployments::is_image_named(connection, &asked).map_err(DbError::from)
-            })
+            .run("image.is_named", move |connection| store::deployments::is_image_named(connection, &asked))
             .await?;
         if !is_named {
             self.runtime.remove_image(&image).await?;
@@ -174,19 +172,18 @@ impl Images {
     }
 
     fn containerfile(&self, owner: UserId, project: &Project) -> String {
-        let label = format!("LABEL {OWNER_LABEL}={} {}={}", short_digest(owner), RunnerId::LABEL, self.runner);
+        let label =
+            format!("LABEL {OWNER_LABEL}={} {}={}", short_digest(owner), RunnerId::LABEL, self.runner);
         containerfile(&self.settings.prefix, &label, project.runtime, project.dependencies)
     }
 
-    fn spec(&self, image: &str, owner: UserId, context: PathBuf) -> BuildSpec {
+    fn spec(&self, image: &str, context: PathBuf) -> BuildSpec {
         BuildSpec {
             context,
             containerfile: "Containerfile".to_owned(),
             tag: image.to_owned(),
-            labels: Labels::from([
-                (OWNER_LABEL.to_owned(), short_digest(owner)),
-                (RunnerId::LABEL.to_owned(), self.runner.to_string()),
-            ]),
+            // The Containerfile's own: those given here would each be a step more.
+            labels: Labels::new(),
             build_args: Labels::new(),
             network: self.settings.network.clone(),
             limits: self.settings.limits,

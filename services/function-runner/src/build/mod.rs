@@ -7,8 +7,7 @@ mod queue;
 mod source;
 mod workspace;
 
-pub use images::BuildSettings;
-pub(crate) use images::Images;
+pub(crate) use images::{BuildSettings, Images};
 pub(crate) use log::{LogTail, tail};
 pub(crate) use queue::{BuildQueue, Ticket};
 pub(crate) use workspace::{Workspace, Workspaces};

@@ -60,7 +60,14 @@ pub(super) fn digest(root: &Path, salt: &[&str]) -> io::Result<String> {
 /// for the same files. Blocking.
 pub(super) fn write_context(root: &Path, containerfile: &str, context: &Path) -> io::Result<()> {
     let mut tar = Builder::new(BufWriter::new(File::create(context)?));
-    append(&mut tar, EntryType::Regular, 0o644, "Containerfile", containerfile.len() as u64, containerfile.as_bytes())?;
+    append(
+        &mut tar,
+        EntryType::Regular,
+        0o644,
+        "Containerfile",
+        containerfile.len() as u64,
+        containerfile.as_bytes(),
+    )?;
     append(&mut tar, EntryType::Directory, 0o755, "app/", 0, io::empty())?;
     for entry in walk(root)? {
         let path = format!("app/{}", entry.path);
@@ -68,7 +75,14 @@ pub(super) fn write_context(root: &Path, containerfile: &str, context: &Path) ->
             Kind::Directory => append(&mut tar, EntryType::Directory, 0o755, &path, 0, io::empty())?,
             Kind::File { executable, bytes } => {
                 let mode = if executable { 0o755 } else { 0o644 };
-                append(&mut tar, EntryType::Regular, mode, &path, bytes, File::open(root.join(&entry.path))?)?;
+                append(
+                    &mut tar,
+                    EntryType::Regular,
+                    mode,
+                    &path,
+                    bytes,
+                    File::open(root.join(&entry.path))?,
+                )?;
             }
             Kind::Link { target } => {
                 tar.append_link(&mut header(EntryType::Symlink, 0o777, 0), &path, &target)?;

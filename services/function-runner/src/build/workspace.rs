@@ -53,7 +53,8 @@ impl Workspaces {
 
     /// Returns the names of the workspaces that there are. Blocking.
     pub(crate) fn names(&self) -> io::Result<HashSet<String>> {
-        let names = fs::read_dir(&self.builds)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let names =
+            fs::read_dir(&self.builds)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         names.collect()
     }
 

@@ -95,8 +95,12 @@ impl Parts {
                 let id = text(&id, "/function_id")?.parse::<FunctionId>();
                 Target::Id(id.map_err(|fault| refused("/function_id", &fault.to_string()))?)
             }
-            (None, None) => return Err(refused("/name", "is missing: name the function, or give its function_id")),
-            (Some(_), Some(_)) => return Err(refused("/function_id", "is given beside name: one of them will do")),
+            (None, None) => {
+                return Err(refused("/name", "is missing: name the function, or give its function_id"));
+            }
+            (Some(_), Some(_)) => {
+                return Err(refused("/function_id", "is given beside name: one of them will do"));
+            }
         };
         let config = self.config.as_deref().map(parse_config).transpose()?.unwrap_or_default();
         Ok(Upload { request: DeployRequest { owner, target, config, archive: archive.file }, fingerprint })

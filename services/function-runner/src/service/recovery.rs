@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use slipway_db::DbError;
 use tracing::Span;
 
 use super::Builds;
@@ -47,12 +46,8 @@ impl Builds {
     /// Nothing is queued before all that can fail has succeeded, so trying again queues nothing twice.
     async fn recover(self: &Arc<Self>, workspaces: &Workspaces) -> Result<(), FunctionError> {
         self.images.remove_abandoned_builds().await?;
-        let unfinished = self
-            .db
-            .run("deployment.list_unfinished", |connection| {
-                store::deployments::list_unfinished(connection).map_err(DbError::from)
-            })
-            .await?;
+        let unfinished =
+            self.db.run("deployment.list_unfinished", store::deployments::list_unfinished).await?;
         let mut resumed = Vec::new();
         let mut lost = Vec::new();
         for deployment in unfinished {
@@ -61,7 +56,8 @@ impl Builds {
                 None => lost.push(deployment),
             }
         }
-        let kept: HashSet<String> = resumed.iter().map(|(deployment, ..)| deployment.id.to_string()).collect();
+        let kept: HashSet<String> =
+            resumed.iter().map(|(deployment, ..)| deployment.id.to_string()).collect();
         remove_others(workspaces.clone(), kept).await?;
         for deployment in lost {
             self.fail(&deployment, RESTARTED.to_owned(), String::new()).await;

@@ -60,8 +60,7 @@ pub(crate) fn lock(
     owner: UserId,
     id: FunctionId,
 ) -> Result<Option<Function>, DbError> {
-    let row =
-        of(owner, id).select(FunctionRow::as_select()).for_update().first(connection).optional()?;
+    let row = of(owner, id).select(FunctionRow::as_select()).for_update().first(connection).optional()?;
     row.map(Function::try_from).transpose()
 }
 
@@ -89,11 +88,7 @@ pub(crate) fn update(connection: &mut PgConnection, function: &Function) -> Resu
 }
 
 /// Deletes an owner's function, with its deployments; tells whether there was one.
-pub(crate) fn delete(
-    connection: &mut PgConnection,
-    owner: UserId,
-    id: FunctionId,
-) -> Result<bool, DbError> {
+pub(crate) fn delete(connection: &mut PgConnection, owner: UserId, id: FunctionId) -> Result<bool, DbError> {
     Ok(diesel::delete(of(owner, id)).execute(connection)? == 1)
 }
 

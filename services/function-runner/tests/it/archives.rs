@@ -48,8 +48,11 @@ async fn hostile_and_broken_archives_are_refused_by_their_fault_and_leave_nothin
         (bomb(), "the archive unpacks to more than 100 times its size"),
         (whole[..whole.len() / 2].to_vec(), "the archive is damaged or cut off: incomplete deflate stream"),
         (b"#!/bin/sh".to_vec(), "the archive is neither a zip nor a tar.gz file"),
-        (zip_of(&[("..\\evil", "")]), "the entry \"..\\\\evil\" has a name that cannot be used: it must be UTF-8 \
-            without NUL or (in a zip) `\\`, and not too long"),
+        (
+            zip_of(&[("..\\evil", "")]),
+            "the entry \"..\\\\evil\" has a name that cannot be used: it must be UTF-8 \
+            without NUL or (in a zip) `\\`, and not too long",
+        ),
     ] {
         let (status, code, detail) = problem(runner.try_deploy("hello", archive, &ada).await).await;
         assert_eq!((status, code.as_str(), detail.as_str()), (422, "invalid_archive", expected));

@@ -59,7 +59,8 @@ async fn routes_admit_people_and_nobody_else() {
 async fn a_function_of_another_is_not_there() {
     let runner = TestRunner::start().await;
     let (ada, eve) = (runner.person(), runner.person());
-    let deployed = runner.deploy("mine", &[("main.py", "def handle(request, context): return 1")], &ada).await;
+    let deployed =
+        runner.deploy("mine", &[("main.py", "def handle(request, context): return 1")], &ada).await;
     let function = deployed["function"]["id"].as_str().unwrap();
     let deployment = deployed["deployment"]["id"].as_str().unwrap();
 
@@ -74,8 +75,8 @@ async fn a_function_of_another_is_not_there() {
     }
     let path = format!("/api/v1/functions/{function}");
     assert_eq!(runner.delete(&path, &eve).await.status(), 404);
-    let patch = runner.request(Method::PATCH, &path, &eve).json(&serde_json::json!({"memory_mb": 64}));
-    assert_eq!(patch.send().await.unwrap().status(), 404);
+    let change = runner.request(Method::PATCH, &path, &eve).json(&serde_json::json!({"memory_mb": 64}));
+    assert_eq!(change.send().await.unwrap().status(), 404);
     assert_eq!(runner.read("/api/v1/functions", &eve).await["items"], serde_json::json!([]));
     // The same name is another function of hers, and the same files another image.
     let hers = runner.deploy("mine", &[("main.py", "def handle(request, context): return 1")], &eve).await;

@@ -49,8 +49,12 @@ async fn the_same_archive_is_built_once_and_each_deployment_is_a_version() {
     let page = runner.read(&format!("/api/v1/functions/{id}/deployments?limit=1"), &ada).await;
     assert_eq!((&page["items"][0]["version"], &page["items"][0]["status"]), (&json!(2), &json!("active")));
     let cursor = page["next_cursor"].as_str().unwrap();
-    let page = runner.read(&format!("/api/v1/functions/{id}/deployments?limit=1&cursor={cursor}"), &ada).await;
-    assert_eq!((&page["items"][0]["version"], &page["items"][0]["status"]), (&json!(1), &json!("superseded")));
+    let page =
+        runner.read(&format!("/api/v1/functions/{id}/deployments?limit=1&cursor={cursor}"), &ada).await;
+    assert_eq!(
+        (&page["items"][0]["version"], &page["items"][0]["status"]),
+        (&json!(1), &json!("superseded"))
+    );
 }
 
 #[tokio::test]
@@ -110,7 +114,8 @@ async fn a_handler_that_cannot_be_loaded_fails_the_deployment() {
         assert!(detail.contains(expected), "{name}: {detail}");
     }
     let list = runner.read("/api/v1/functions", &ada).await;
-    let statuses: Vec<&Value> = list["items"].as_array().unwrap().iter().map(|item| &item["status"]).collect();
+    let statuses: Vec<&Value> =
+        list["items"].as_array().unwrap().iter().map(|item| &item["status"]).collect();
     assert_eq!(statuses, [&json!("failed"); 3]);
     assert_eq!(runner.images().await, Vec::<String>::new());
 }
@@ -143,7 +148,10 @@ async fn dependencies_are_installed_at_build_time() {
     let node = [
         ("package.json", r#"{"type": "module", "dependencies": {"tiny": "file:./tiny"}}"#),
         ("index.js", "import {value} from 'tiny';\nexport default async function handle() { return value; }"),
-        ("tiny/package.json", r#"{"name": "tiny", "version": "1.0.0", "type": "module", "main": "index.js"}"#),
+        (
+            "tiny/package.json",
+            r#"{"name": "tiny", "version": "1.0.0", "type": "module", "main": "index.js"}"#,
+        ),
         ("tiny/index.js", "export const value = 7;"),
     ];
     runner.deploy("node", &node, &ada).await;
@@ -162,15 +170,15 @@ async fn configuration_comes_from_the_manifest_under_the_form_and_is_changed_by_
     assert_eq!(config["env"], json!({"FROM": "manifest"}));
 
     let path = format!("/api/v1/functions/{}", answer["function"]["id"].as_str().unwrap());
-    let patch = |body: Value| runner.request(Method::PATCH, &path, &ada).json(&body).send();
-    let changed: Value = patch(json!({"timeout_ms": 900, "env": {}})).await.unwrap().json().await.unwrap();
+    let change = |body: Value| runner.request(Method::PATCH, &path, &ada).json(&body).send();
+    let changed: Value = change(json!({"timeout_ms": 900, "env": {}})).await.unwrap().json().await.unwrap();
     assert_eq!((&changed["config"]["timeout_ms"], &changed["config"]["env"]), (&json!(900), &json!({})));
     assert_eq!(runner.read(&path, &ada).await, changed);
 
-    let (status, code, detail) = problem(patch(json!({"memory_mb": 8})).await.unwrap()).await;
+    let (status, code, detail) = problem(change(json!({"memory_mb": 8})).await.unwrap()).await;
     assert_eq!((status, code.as_str()), (422, "validation_failed"));
     assert_eq!(detail, "/memory_mb: must lie between 32 and 4096");
-    let (status, _, detail) = problem(patch(json!({"min_instances": 1})).await.unwrap()).await;
+    let (status, _, detail) = problem(change(json!({"min_instances": 1})).await.unwrap()).await;
     assert_eq!(status, 422);
     assert!(detail.starts_with("/min_instances: unknown field `min_instances`"), "{detail}");
 }

@@ -97,7 +97,8 @@ impl TestRunner {
         let (send, started) = channel();
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let metrics = Metrics::new("functions").unwrap();
                 let context = Context { clock: Arc::new(SystemClock), metrics, stop: stopped.clone() };
@@ -106,7 +107,8 @@ impl TestRunner {
                 application.run_until_stopped(stopped).await.unwrap();
             });
         });
-        let (address, operations) = tokio::task::spawn_blocking(move || started.recv().unwrap()).await.unwrap();
+        let (address, operations) =
+            tokio::task::spawn_blocking(move || started.recv().unwrap()).await.unwrap();
         let runner = Self {
             base: format!("http://{address}"),
             operations: format!("http://{operations}"),
@@ -134,7 +136,9 @@ impl TestRunner {
     }
 
     pub(crate) fn request(&self, method: Method, path: &str, caller: &TestCaller) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base)).header("authorization", &caller.authorization)
+        self.client
+            .request(method, format!("{}{path}", self.base))
+            .header("authorization", &caller.authorization)
     }
 
     pub(crate) async fn get(&self, path: &str, caller: &TestCaller) -> Response {
@@ -257,7 +261,7 @@ pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool)
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(120), asked).await.is_ok(), "{what}: not within 120 s");
+    assert!(tokio::time::timeout(Duration::from_mins(2), asked).await.is_ok(), "{what}: not within 2 min");
 }
 
 pub(crate) fn form(name: &str, archive: Vec<u8>) -> Form {

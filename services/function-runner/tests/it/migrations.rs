@@ -23,7 +23,9 @@ fn every_migration_goes_down_and_up_again() {
 fn the_role_that_serves_cannot_alter_tables() {
     let database = TestDatabase::create("functions", MIGRATIONS);
     let mut serving = PgConnection::establish(database.url().expose()).unwrap();
-    for statement in ["ALTER TABLE functions ADD COLUMN extra text", "DROP TABLE deployments", "TRUNCATE functions"] {
+    for statement in
+        ["ALTER TABLE functions ADD COLUMN extra text", "DROP TABLE deployments", "TRUNCATE functions"]
+    {
         assert!(serving.batch_execute(statement).is_err(), "{statement}");
     }
     serving.batch_execute("DELETE FROM functions").unwrap();
