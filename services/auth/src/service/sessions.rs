@@ -14,6 +14,7 @@ use crate::service::Passwords;
 use crate::service::passwords::Comparison;
 use crate::store;
 use crate::store::refresh_tokens::TokenDigest;
+use crate::store::users::Credentials;
 
 /// The apps that everyone is granted.
 const APPS: [&str; 5] = ["functions", "vault", "documents", "tasks", "workspace"];
@@ -95,15 +96,10 @@ impl Sessions {
             .await?;
         let hash = found.as_ref().map(|credentials| credentials.password_hash.clone());
         let comparison = self.passwords.compare(password, hash).await?;
-        let (user, new_hash) = match (found, comparison) {
-            (Some(found), Comparison::Right) => (found.user, None),
-            (Some(found), Comparison::Outdated(hash)) => (found.user, Some(hash)),
-            _ => return Err(AuthError::InvalidCredentials),
-        };
-        match user.status {
-            UserStatus::Active => self.start(user, new_hash).await,
-            UserStatus::Pending => Err(AuthError::AccountPending),
-            UserStatus::Disabled => Err(AuthError::AccountDisabled),
+        match (found, comparison) {
+            (Some(found), Comparison::Right) => self.start(found, None).await,
+            (Some(found), Comparison::Outdated(hash)) => self.start(found, Some(hash)).await,
+            _ => Err(AuthError::InvalidCredentials),
         }
     }
 
@@ -176,23 +172,29 @@ impl Sessions {
         }
     }
 
-    async fn start(&self, user: User, new_hash: Option<String>) -> Result<TokenAnswer, AuthError> {
+    /// Starts a session of the account whose password was `compared`. Comparing took its time: what the account has
+    /// become meanwhile counts.
+    async fn start(&self, compared: Credentials, new_hash: Option<String>) -> Result<TokenAnswer, AuthError> {
         let now = self.clock.now();
-        let session = Session::start(user.id, now);
+        let user_id = compared.user.id;
+        let session = Session::start(user_id, now);
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| KeyError::Cryptography)?;
         let token = RefreshToken::from_random(random);
         let digest = self.digest(&token);
-        let (user_id, started) = (user.id, session.clone());
-        self.db
+        let started = session.clone();
+        let user = self
+            .db
             .transaction("session.start", move |connection| {
+                let current = store::users::lock_credentials(connection, user_id)?;
+                let user = admit(current, &compared.password_hash)?;
                 store::sessions::insert(connection, &started)?;
                 store::refresh_tokens::insert(connection, &digest, started.id, now)?;
                 store::users::update_last_login(connection, user_id, now)?;
                 if let Some(hash) = new_hash {
                     store::users::update_password_hash(connection, user_id, &hash)?;
                 }
-                Ok::<_, AuthError>(())
+                Ok::<_, AuthError>(user)
             })
             .await?;
         self.answer(Granted { user, session, token }).await
@@ -222,6 +224,19 @@ impl Sessions {
 
     fn digest(&self, token: &RefreshToken) -> TokenDigest {
         self.key.digest(DIGEST, token.expose().as_bytes())
+    }
+}
+
+/// Admits an account to a session, unless its password is another by now or it may not sign in.
+fn admit(current: Option<Credentials>, compared_hash: &str) -> Result<User, AuthError> {
+    let user = current
+        .filter(|current| current.password_hash == compared_hash)
+        .map(|current| current.user)
+        .ok_or(AuthError::InvalidCredentials)?;
+    match user.status {
+        UserStatus::Active => Ok(user),
+        UserStatus::Pending => Err(AuthError::AccountPending),
+        UserStatus::Disabled => Err(AuthError::AccountDisabled),
     }
 }
 

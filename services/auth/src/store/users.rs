@@ -88,6 +88,15 @@ pub(crate) fn find_credentials(
     Ok(query.first(connection).optional()?.map(Credentials::from))
 }
 
+/// Finds an account by its id and keeps others from changing it until the transaction ends.
+pub(crate) fn lock_credentials(
+    connection: &mut PgConnection,
+    id: UserId,
+) -> Result<Option<Credentials>, DbError> {
+    let query = users::table.find(id.as_uuid()).select(Row::as_select()).for_no_key_update();
+    Ok(query.first(connection).optional()?.map(Credentials::from))
+}
+
 /// Tells whether there is an account that runs the platform.
 pub(crate) fn admin_exists(connection: &mut PgConnection) -> Result<bool, DbError> {
     let admins = users::table.filter(users::user_type.eq(UserType::Admin.as_str()));

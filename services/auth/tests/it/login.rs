@@ -1,4 +1,5 @@
 use diesel::RunQueryDsl as _;
+use diesel::connection::SimpleConnection as _;
 use serde_json::json;
 
 use crate::harness::{PASSWORD, TestAuth, problem};
@@ -77,6 +78,47 @@ async fn what_is_wrong_with_an_account_is_told_only_after_its_password() {
         assert_eq!(problem(login("Wrong horse battery").await).await.1, "invalid_credentials");
         assert_eq!(problem(login(PASSWORD).await).await, (403, code.to_owned(), vec![]));
     }
+}
+
+#[tokio::test]
+async fn what_happens_to_an_account_during_a_sign_in_counts() {
+    let auth = TestAuth::start().await;
+    auth.register("ada@example.org").await;
+    for (change, answer) in [
+        ("status = 'disabled'", (403, "account_disabled")),
+        ("status = 'active', password_hash = 'another'", (401, "invalid_credentials")),
+    ] {
+        // The change is under way when the password is compared, and done before the session starts.
+        let mut other = auth.database.superuser();
+        other.batch_execute(&format!("BEGIN; UPDATE users SET {change}")).unwrap();
+        let login =
+            auth.post("/api/v1/auth/login", json!({"email": "ada@example.org", "password": PASSWORD}));
+        let commit = async {
+            while !is_waiting(&auth) {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            other.batch_execute("COMMIT").unwrap();
+        };
+        let both = futures_util::future::join(login, commit);
+        let (answered, ()) = tokio::time::timeout(std::time::Duration::from_secs(30), both).await.unwrap();
+        assert_eq!(problem(answered).await, (answer.0, answer.1.to_owned(), vec![]));
+    }
+    assert!(!dump(&auth).contains("revoked_at"), "no session was started");
+}
+
+fn is_waiting(auth: &TestAuth) -> bool {
+    #[derive(diesel::QueryableByName)]
+    struct Waiting {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        waiting: bool,
+    }
+    diesel::sql_query(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock') AS waiting",
+    )
+    .get_result::<Waiting>(&mut auth.database.superuser())
+    .unwrap()
+    .waiting
 }
 
 #[tokio::test]
