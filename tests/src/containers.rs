@@ -20,25 +20,14 @@ pub fn images_of(state: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Removes what a platform that was killed left behind. What Podman cannot remove at once, because it is still tidying
-/// up after the kill, it can a moment later; what stays is for `scripts/check-nothing-left` to find.
+/// Removes what a platform that was killed left behind. What stays all the same, `scripts/check-nothing-left` finds.
 pub(crate) fn remove_all_of(state: &Path) {
     for container in containers_of(state) {
-        removes(&["rm", "--force", "--time", "0", &container]);
+        podman(&["rm", "--force", "--time", "0", &container]);
     }
     for image in images_of(state) {
-        removes(&["rmi", "--force", &image]);
+        podman(&["rmi", "--force", &image]);
     }
-}
-
-fn removes(arguments: &[&str]) {
-    for _ in 0..50 {
-        if command(arguments).output().is_ok_and(|output| output.status.success()) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    eprintln!("podman {arguments:?} does not succeed");
 }
 
 fn listed(state: &Path, arguments: &[&str]) -> Vec<String> {
@@ -48,10 +37,19 @@ fn listed(state: &Path, arguments: &[&str]) -> Vec<String> {
     podman(&arguments).lines().map(str::to_owned).collect()
 }
 
+/// Runs Podman, and again where it fails: it loses races against other requests that remove images or containers.
 fn podman(arguments: &[&str]) -> String {
-    let output = command(arguments).output().expect("podman is installed");
-    assert!(output.status.success(), "podman {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let mut said = String::new();
+    for _ in 0..50 {
+        let output = command(arguments).output().expect("podman is installed");
+        if output.status.success() {
+            return String::from_utf8_lossy(&output.stdout).into_owned();
+        }
+        said = String::from_utf8_lossy(&output.stderr).into_owned();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    eprintln!("podman {arguments:?} does not succeed: {said}");
+    String::new()
 }
 
 fn command(arguments: &[&str]) -> Command {
