@@ -87,7 +87,10 @@ async fn answer(
 ) -> Result<Answer, Problem> {
     let version = functions.active_version(owner, id).await?;
     let answer: InvokeAnswer = invocations.invoke(&version, &call).await?;
-    Ok(Answer { status: StatusCode::OK, body: serde_json::to_vec(&answer).map_err(Problem::internal)?.into() })
+    Ok(Answer {
+        status: StatusCode::OK,
+        body: serde_json::to_vec(&answer).map_err(Problem::internal)?.into(),
+    })
 }
 
 impl From<InvokeError> for Problem {

@@ -50,7 +50,10 @@ impl InstancesConfig {
         };
         let socket = config.socket(InstanceId::generate());
         if socket.as_os_str().len() > MAX_SOCKET_PATH {
-            reader.refuse("RUN_DIR", format_args!("is too long: a socket's path has at most {MAX_SOCKET_PATH} bytes"));
+            reader.refuse(
+                "RUN_DIR",
+                format_args!("is too long: a socket's path has at most {MAX_SOCKET_PATH} bytes"),
+            );
         }
         config
     }

@@ -133,3 +133,79 @@ impl Frames {
         Ok(self.decoder.finish()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use slipway_bridge::protocol::{End, Outcome};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Connects to a bridge that answers the first request with `answer` and closes.
+    async fn answered_with(answer: Vec<u8>) -> Connection {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        tokio::spawn(async move {
+            let mut request = [0; 1024];
+            assert!(theirs.read(&mut request).await.unwrap() > 0);
+            theirs.write_all(&answer).await.unwrap();
+        });
+        Connection::open(ours).await.unwrap()
+    }
+
+    fn ok(body: &[u8]) -> Vec<u8> {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        [head.as_bytes(), body].concat()
+    }
+
+    fn end() -> BytesMut {
+        let mut bytes = BytesMut::new();
+        let end = End {
+            outcome: Outcome::Succeeded,
+            log_bytes_dropped: 0,
+            log_lines_dropped: 0,
+            peak_memory_bytes: None,
+            worker_exited: false,
+        };
+        Frame::End(end).encode(&mut bytes).unwrap();
+        bytes
+    }
+
+    async fn read(answer: Vec<u8>) -> Result<(), BridgeError> {
+        let mut frames = answered_with(answer).await.invoke(b"head", b"body").await?;
+        while !matches!(frames.next().await?, Frame::End(_)) {}
+        frames.finish().await
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_to_its_end() {
+        read(ok(&end())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_no_stream_of_frames_is_refused() {
+        let whole = end();
+        let again = [&whole[..], &whole[..]].concat();
+        for body in
+            [b"garbage".as_slice(), b"", &whole[..whole.len() - 1], &again, &[3, 0xff, 0xff, 0xff, 0xff]]
+        {
+            let fault = read(ok(body)).await.unwrap_err();
+            assert!(matches!(fault, BridgeError::Protocol(_)), "{fault}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_instance_that_ends_in_the_middle_is_told_from_one_that_misbehaves() {
+        for answer in [b"".to_vec(), b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".to_vec()] {
+            let fault = read(answer).await.unwrap_err();
+            assert!(matches!(fault, BridgeError::Connection(_)), "{fault}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_why() {
+        let answer = b"HTTP/1.1 409 Conflict\r\ncontent-length: 12\r\n\r\nnot this way".to_vec();
+        let fault = read(answer).await.unwrap_err();
+        assert_eq!(fault.to_string(), "the instance refused with 409 Conflict: not this way");
+    }
+}

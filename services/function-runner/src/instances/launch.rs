@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use slipway_bridge::protocol::{Configure, End, Frame, LogLine, Outcome};
@@ -50,7 +51,10 @@ impl Shared {
                     format!("the handler was not loaded within {} ms", self.config.start_timeout.as_millis()),
                 ).into()))
             }
-            () = ended.cancelled() => Err(StartFailure::Removed),
+            () = ended.cancelled() => {
+                let is_stopping = self.stopping.load(Ordering::Acquire);
+                Err(if is_stopping { StartFailure::Stopping } else { StartFailure::Removed })
+            }
         };
         match outcome {
             Ok((connection, load_lines)) => {
@@ -79,7 +83,8 @@ impl Shared {
         remains: &mut Remains,
         version: &Version,
     ) -> Result<(Connection, Vec<LogLine>), StartFailure> {
-        let listener = self.listen(remains.id).map_err(|cause| platform("its socket cannot be made", &cause))?;
+        let listener =
+            self.listen(remains.id).map_err(|cause| platform("its socket cannot be made", &cause))?;
         let spec = self.describe(remains.id, version);
         let container = self.runtime.create_instance(&spec).await.map_err(|cause| unavailable(&cause))?;
         remains.container = Some(container.clone());
@@ -181,7 +186,10 @@ impl Shared {
         match self.runtime.inspect(container).await {
             Ok(state) if state.out_of_memory => CheckFailure {
                 log,
-                ..CheckFailure::of("out_of_memory", "the handler needs more memory to load than memory_mb gives it")
+                ..CheckFailure::of(
+                    "out_of_memory",
+                    "the handler needs more memory to load than memory_mb gives it",
+                )
             }
             .into(),
             Ok(state) if state.status == ContainerStatus::Exited => {
@@ -232,7 +240,11 @@ async fn load(stream: tokio::net::UnixStream, version: &Version) -> Result<Loade
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a checked share of 0.1 to 4 processors")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a checked share of 0.1 to 4 processors"
+)]
 fn cpu_millis(cpu: f64) -> u32 {
     (cpu * 1_000.0).round() as u32
 }

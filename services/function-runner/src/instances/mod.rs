@@ -10,12 +10,14 @@
 mod config;
 mod connection;
 mod launch;
+mod lease;
 mod pool;
 mod removal;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -24,16 +26,18 @@ use slipway_kernel::{FunctionId, InstanceId};
 use slipway_models::functions::ExecutionError;
 use slipway_runtime::{ContainerId, ContainerRuntime};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::Version;
 use crate::runner_id::RunnerId;
 pub use config::InstancesConfig;
-use connection::Connection;
 pub use connection::BridgeError;
+use connection::Connection;
 pub(crate) use connection::Frames;
-use pool::{Acquired, Action, Grant, Granted, Limits, Member, Pools, Seat};
+use lease::Promise;
+pub(crate) use lease::{Claim, Lease};
+use pool::{Acquired, Action, Limits, Member, Pools, Seat};
 
 /// Says why a call got no instance and may not wait for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +79,9 @@ pub enum StartFailure {
     /// The function was deleted meanwhile.
     #[error("the function was deleted")]
     Removed,
+    /// The runner is being stopped.
+    #[error("the function runner is stopping")]
+    Stopping,
 }
 
 /// Says why a call got no instance.
@@ -102,6 +109,7 @@ struct Shared {
     /// Every instance from before it is created until it is removed.
     registered: Mutex<HashMap<InstanceId, Registered>>,
     freed: Notify,
+    stopping: AtomicBool,
 }
 
 struct Registered {
@@ -115,7 +123,7 @@ struct Instance {
     remains: Option<Remains>,
     version: Arc<Version>,
     connection: Connection,
-    /// Cancelled when its function is deleted.
+    /// Cancelled when its function is deleted or the runner stops.
     ended: CancellationToken,
     started_in: Duration,
     /// What was printed while the handler was loaded, until a call takes it.
@@ -174,6 +182,7 @@ impl Instances {
             pools: Mutex::new(Pools::new(limits)),
             registered: Mutex::default(),
             freed: Notify::new(),
+            stopping: AtomicBool::new(false),
         });
         shared.remove_unknown().await;
         shared.tasks.spawn(Arc::clone(&shared).keep_sweeping(stop));
@@ -185,14 +194,14 @@ impl Instances {
         let (acquired, actions) = self.0.pools().acquire(version, Instant::now());
         self.0.perform(actions);
         match acquired {
-            Acquired::Ready(instance) => Ok(Claim(Promise::Kept(self.lend(instance, None)))),
+            Acquired::Ready(instance) => Ok(Claim(Promise::Kept(Lease::new(instance, self.clone(), None)))),
             Acquired::Waits(granted) => Ok(Claim(Promise::Waits(granted, self.clone()))),
             Acquired::Refused(busy) => Err(busy),
         }
     }
 
-    fn lend(&self, instance: Instance, cold_start: Option<Duration>) -> Lease {
-        Lease { instance, instances: self.clone(), cold_start }
+    fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Acquire)
     }
 
     /// Starts an instance of a version that is not active yet, waits until its handler is loaded, and keeps it as a
@@ -204,6 +213,7 @@ impl Instances {
             StartFailure::Handler(failure) => failure,
             StartFailure::Platform(message) => CheckFailure::of("instance_unavailable", message),
             StartFailure::Removed => CheckFailure::of("function_deleted", failure.to_string()),
+            StartFailure::Stopping => CheckFailure::of("runner_restarted", failure.to_string()),
         })?;
         let actions = self.0.pools().keep_spare(instance, Instant::now());
         self.0.perform(actions);
@@ -231,6 +241,7 @@ impl Instances {
 
     /// Ends every call and removes every instance. Returns when the containers are gone, or after 10 s.
     pub async fn stop(&self) {
+        self.0.stopping.store(true, Ordering::Release);
         let actions = self.0.pools().close();
         for registered in self.0.registered().values() {
             registered.ended.cancel();
@@ -288,7 +299,11 @@ impl Shared {
         self.perform(actions);
     }
 
-    async fn seat_for_check(self: &Arc<Self>, version: &Version, deadline: Instant) -> Result<Seat, CheckFailure> {
+    async fn seat_for_check(
+        self: &Arc<Self>,
+        version: &Version,
+        deadline: Instant,
+    ) -> Result<Seat, CheckFailure> {
         loop {
             let freed = self.freed.notified();
             let (seat, actions) = self.pools().seat_for_check(version);
@@ -300,91 +315,5 @@ impl Shared {
                 return Err(CheckFailure::of("host_full", "the host has no room for another instance"));
             }
         }
-    }
-}
-
-/// A place in the queue for an instance, or the instance itself.
-pub(crate) struct Claim(Promise);
-
-enum Promise {
-    Kept(Lease),
-    Waits(oneshot::Receiver<Grant<Instance>>, Instances),
-}
-
-impl Claim {
-    /// Waits for the instance until `deadline`.
-    pub(crate) async fn redeem(self, deadline: Instant) -> Result<Lease, NoInstance> {
-        let (granted, instances) = match self.0 {
-            Promise::Kept(lease) => return Ok(lease),
-            Promise::Waits(granted, instances) => (granted, instances),
-        };
-        match tokio::time::timeout_at(deadline.into(), granted).await {
-            Ok(Ok(grant)) => {
-                let Granted { member, started } = grant?;
-                let cold_start = started.then_some(member.started_in);
-                Ok(instances.lend(member, cold_start))
-            }
-            Ok(Err(_)) => Err(StartFailure::Platform("the runner is stopping".to_owned()).into()),
-            Err(_) => Err(NoInstance::TimedOut),
-        }
-    }
-
-    /// Gives the place up, and an instance that is there already back.
-    pub(crate) fn give_up(self) {
-        if let Promise::Kept(lease) = self.0 {
-            lease.give_back();
-        }
-    }
-}
-
-/// An instance that is lent to one call. Dropped without [`Lease::give_back`], it is removed.
-pub(crate) struct Lease {
-    instance: Instance,
-    instances: Instances,
-    /// How long starting it took, where it was started for a caller who waited.
-    pub(crate) cold_start: Option<Duration>,
-}
-
-impl Lease {
-    /// Returns the number of the version that runs.
-    pub(crate) fn version_number(&self) -> i32 {
-        self.instance.version.number
-    }
-
-    /// Returns a token that is cancelled when the call has to end because its function was deleted.
-    pub(crate) fn ended(&self) -> CancellationToken {
-        self.instance.ended.clone()
-    }
-
-    /// Returns what was printed while the handler was loaded, to the first call that asks.
-    pub(crate) fn take_load_lines(&mut self) -> Vec<LogLine> {
-        std::mem::take(&mut self.instance.load_lines)
-    }
-
-    /// Calls the handler.
-    pub(crate) async fn invoke(&mut self, head: &[u8], body: &[u8]) -> Result<Frames, BridgeError> {
-        self.instance.connection.invoke(head, body).await
-    }
-
-    /// Finds out why the instance broke off.
-    pub(crate) async fn explain(&self, cause: &BridgeError) -> ExecutionError {
-        let shared = &self.instances.0;
-        let container = self.instance.remains.as_ref().and_then(|remains| remains.container.as_ref());
-        let out_of_memory = match container {
-            Some(container) => shared.runtime.inspect(container).await.is_ok_and(|state| state.out_of_memory),
-            None => false,
-        };
-        let (kind, message) = match cause {
-            _ if out_of_memory => ("out_of_memory", "the handler needs more memory than memory_mb gives it".to_owned()),
-            BridgeError::Connection(_) => ("instance_exited", "the instance ended before the handler answered".to_owned()),
-            fault => ("protocol_violated", fault.to_string()),
-        };
-        ExecutionError { kind: kind.to_owned(), message, trace: None }
-    }
-
-    /// Lets the instance take the next call.
-    pub(crate) fn give_back(self) {
-        let actions = self.instances.0.pools().release(self.instance, Instant::now());
-        self.instances.0.perform(actions);
     }
 }

@@ -111,7 +111,14 @@ struct Waiter<T> {
 
 impl<T: Member> Pools<T> {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, functions: HashMap::new(), spares: HashMap::new(), seats: Vec::new(), leaving: Vec::new(), crowded: false }
+        Self {
+            limits,
+            functions: HashMap::new(),
+            spares: HashMap::new(),
+            seats: Vec::new(),
+            leaving: Vec::new(),
+            crowded: false,
+        }
     }
 
     /// Takes an instance of the function's active version, or a place in its queue.
@@ -298,13 +305,11 @@ impl<T: Member> Pools<T> {
         };
         let mut granted = Granted { member, started };
         while let Some(waiter) = pool.waiting.pop_front() {
-            match waiter.grant.send(Ok(granted)) {
-                Err(Ok(back)) => granted = back,
-                Ok(()) | Err(Err(_)) => {
-                    pool.served = Some(now);
-                    return;
-                }
-            }
+            let Err(Ok(back)) = waiter.grant.send(Ok(granted)) else {
+                pool.served = Some(now);
+                return;
+            };
+            granted = back;
         }
         pool.ready.push(Idle { member: granted.member, since: now });
     }

@@ -51,7 +51,8 @@ impl Shared {
 
     /// Gives up idle instances and removes unknown containers, until `stop` is cancelled.
     pub(super) async fn keep_sweeping(self: Arc<Self>, stop: CancellationToken) {
-        let mut idle = tokio::time::interval((self.config.idle / 4).clamp(Duration::from_millis(50), self.config.sweep));
+        let mut idle =
+            tokio::time::interval((self.config.idle / 4).clamp(Duration::from_millis(50), self.config.sweep));
         let mut sweep = tokio::time::interval(self.config.sweep);
         loop {
             tokio::select! {
@@ -79,9 +80,13 @@ impl Shared {
         };
         // Each is registered before it is created, so one that is not here now is not on its way either.
         let known: HashSet<String> = self.registered().keys().map(|id| self.container_name(*id)).collect();
-        let unknown: Vec<_> = found.into_iter().filter(|container| !known.contains(&container.name)).collect();
+        let unknown: Vec<_> =
+            found.into_iter().filter(|container| !known.contains(&container.name)).collect();
         if !unknown.is_empty() {
-            tracing::info!(containers = unknown.len(), "removing containers that no longer belong to anything");
+            tracing::info!(
+                containers = unknown.len(),
+                "removing containers that no longer belong to anything"
+            );
         }
         join_all(unknown.iter().map(|container| self.remove_container(&container.id))).await;
     }

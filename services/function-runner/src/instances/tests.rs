@@ -133,7 +133,11 @@ fn any() -> Arc<Version> {
 }
 
 fn next_of(before: &Arc<Version>) -> Arc<Version> {
-    Arc::new(Version { number: before.number + 1, deployment_id: DeploymentId::generate(), ..(**before).clone() })
+    Arc::new(Version {
+        number: before.number + 1,
+        deployment_id: DeploymentId::generate(),
+        ..(**before).clone()
+    })
 }
 
 fn granted(receiver: &mut oneshot::Receiver<Grant<Fake>>) -> Option<Fake> {
@@ -212,7 +216,8 @@ fn where_nothing_fits_the_longest_idle_instance_makes_room() {
 #[test]
 fn idle_instances_are_not_given_up_where_that_makes_no_room() {
     let mut host = Host::with(10, 300, 10);
-    let (busy, idle) = (version(|version| version.config.memory_mb = 200), version(|version| version.config.memory_mb = 50));
+    let (busy, idle) =
+        (version(|version| version.config.memory_mb = 200), version(|version| version.config.memory_mb = 50));
     let mut waiting = [host.wait(&busy), host.wait(&idle)];
     host.start();
     host.start();

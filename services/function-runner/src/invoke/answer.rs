@@ -160,7 +160,13 @@ mod tests {
     use super::*;
 
     fn end(outcome: Outcome) -> End {
-        End { outcome, log_bytes_dropped: 0, log_lines_dropped: 0, peak_memory_bytes: Some(u64::MAX), worker_exited: true }
+        End {
+            outcome,
+            log_bytes_dropped: 0,
+            log_lines_dropped: 0,
+            peak_memory_bytes: Some(u64::MAX),
+            worker_exited: true,
+        }
     }
 
     fn head(status_code: u16, headers: &[(&str, &str)]) -> Head {

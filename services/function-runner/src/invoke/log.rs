@@ -133,7 +133,10 @@ mod tests {
         let lines = log.finish();
         assert_eq!(lines.len(), MAX_LINES + 1);
         let note = lines.last().unwrap();
-        assert_eq!((note.stream, note.text.as_str()), (LogStream::System, "18446744073709551615 more lines (6 bytes) were cut"));
+        assert_eq!(
+            (note.stream, note.text.as_str()),
+            (LogStream::System, "18446744073709551615 more lines (6 bytes) were cut")
+        );
     }
 
     #[tokio::test]

@@ -98,7 +98,11 @@ impl Pending {
         state.runs.get(&id).map(|run| &run.execution).filter(|execution| execution.owner == owner).cloned()
     }
 
-    pub(super) fn executions(&self, owner: UserId, function_id: FunctionId) -> BTreeMap<ExecutionId, Execution> {
+    pub(super) fn executions(
+        &self,
+        owner: UserId,
+        function_id: FunctionId,
+    ) -> BTreeMap<ExecutionId, Execution> {
         let state = self.lock();
         let executions = state.runs.values().map(|run| &run.execution);
         executions

@@ -34,6 +34,7 @@ enum Failure {
     Handler(ExecutionError),
     TimedOut(ExecutionError),
     Cancelled,
+    Stopped,
     Unavailable(String),
 }
 
@@ -53,7 +54,11 @@ impl Invocations {
     ///
     /// One deadline holds for all of it: the wait for an instance, its start, and the handler. A warm call touches
     /// neither the container runtime nor the database.
-    pub(crate) async fn invoke(&self, version: &Arc<Version>, call: &Call) -> Result<InvokeAnswer, InvokeError> {
+    pub(crate) async fn invoke(
+        &self,
+        version: &Arc<Version>,
+        call: &Call,
+    ) -> Result<InvokeAnswer, InvokeError> {
         let deadline = Instant::now() + Duration::from_millis(version.config.timeout_ms.into());
         let claim = self.instances.request(version)?;
         let mut execution = Execution::queued(version, Trigger::Invoke, self.clock.now());
@@ -93,7 +98,9 @@ impl Invocations {
         let outcome = tokio::select! {
             outcome = self.converse(&mut lease, execution, log, call, deadline) => outcome,
             () = tokio::time::sleep_until(deadline.into()) => return Err(Failure::timed_out("the handler did not answer")),
-            () = ended.cancelled() => return Err(Failure::Cancelled),
+            () = ended.cancelled() => {
+                return Err(if lease.is_runner_stopping() { Failure::Stopped } else { Failure::Cancelled });
+            }
         };
         match outcome {
             Ok(answer) => {
@@ -136,44 +143,59 @@ impl Invocations {
         outcome: Result<Answer, Failure>,
     ) -> (Execution, Result<InvokeAnswer, InvokeError>) {
         let (id, now) = (execution.id, self.clock.now());
-        let (status, error, told) = match outcome {
-            Ok(mut answer) => {
-                let size = answer.body.len();
-                let result = answer.result();
-                execution.succeed(answer.status_code, result.clone(), size, now);
-                let answer = InvokeAnswer {
-                    success: true,
-                    execution_id: id,
-                    result,
-                    status_code: answer.status_code,
-                    headers: answer.headers,
-                    duration_ms: execution.duration_ms.unwrap_or_default(),
-                    queue_ms: execution.queue_ms.unwrap_or_default(),
-                    cold_start: execution.cold_start_ms.is_some(),
-                };
-                return (execution, Ok(answer));
-            }
-            Err(Failure::Handler(error)) => {
-                (ExecutionStatus::Failed, error.clone(), InvokeError::Failed { id, error })
-            }
-            Err(Failure::TimedOut(error)) => {
-                (ExecutionStatus::TimedOut, error.clone(), InvokeError::TimedOut { id, error })
-            }
-            Err(Failure::Cancelled) => {
-                let error = platform_error("function_deleted", "the function was deleted while this ran");
-                (ExecutionStatus::Cancelled, error, InvokeError::Cancelled { id })
-            }
-            Err(Failure::Unavailable(cause)) => {
-                let error = platform_error("instance_unavailable", "the platform could not start an instance");
-                (ExecutionStatus::Failed, error, InvokeError::Unavailable { id, cause })
+        let mut answer = match outcome {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let (status, error, told) = failure.describe(id);
+                execution.fail(status, error, now);
+                return (execution, Err(told));
             }
         };
-        execution.fail(status, error, now);
-        (execution, Err(told))
+        let size = answer.body.len();
+        let result = answer.result();
+        execution.succeed(answer.status_code, result.clone(), size, now);
+        let answer = InvokeAnswer {
+            success: true,
+            execution_id: id,
+            result,
+            status_code: answer.status_code,
+            headers: answer.headers,
+            duration_ms: execution.duration_ms.unwrap_or_default(),
+            queue_ms: execution.queue_ms.unwrap_or_default(),
+            cold_start: execution.cold_start_ms.is_some(),
+        };
+        (execution, Ok(answer))
     }
 }
 
 impl Failure {
+    /// Says what the record states and what the caller is told.
+    fn describe(self, id: ExecutionId) -> (ExecutionStatus, ExecutionError, InvokeError) {
+        match self {
+            Self::Handler(error) => {
+                (ExecutionStatus::Failed, error.clone(), InvokeError::Failed { id, error })
+            }
+            Self::TimedOut(error) => {
+                (ExecutionStatus::TimedOut, error.clone(), InvokeError::TimedOut { id, error })
+            }
+            Self::Cancelled => {
+                let error = platform_error("function_deleted", "the function was deleted while this ran");
+                (ExecutionStatus::Cancelled, error, InvokeError::Cancelled { id })
+            }
+            Self::Stopped => {
+                let error =
+                    platform_error("runner_restarted", "the function runner was stopped while this ran");
+                let cause = error.message.clone();
+                (ExecutionStatus::Failed, error, InvokeError::Unavailable { id, cause })
+            }
+            Self::Unavailable(cause) => {
+                let error =
+                    platform_error("instance_unavailable", "the platform could not start an instance");
+                (ExecutionStatus::Failed, error, InvokeError::Unavailable { id, cause })
+            }
+        }
+    }
+
     fn timed_out(message: &str) -> Self {
         Self::TimedOut(platform_error("timed_out", &format!("{message} before the deadline")))
     }
@@ -186,6 +208,7 @@ impl From<NoInstance> for Failure {
             NoInstance::Failed(StartFailure::Handler(failure)) => Self::Handler(failure.into()),
             NoInstance::Failed(StartFailure::Platform(cause)) => Self::Unavailable(cause),
             NoInstance::Failed(StartFailure::Removed) => Self::Cancelled,
+            NoInstance::Failed(StartFailure::Stopping) => Self::Stopped,
         }
     }
 }

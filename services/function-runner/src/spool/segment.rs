@@ -34,8 +34,7 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<u64>> {
 
 /// Begins a segment, and makes sure that a power cut cannot take its name away.
 pub(super) fn create(directory: &Path, number: u64) -> io::Result<File> {
-    let file =
-        OpenOptions::new().append(true).create_new(true).mode(0o600).open(path(directory, number))?;
+    let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path(directory, number))?;
     File::open(directory)?.sync_all()?;
     Ok(file)
 }
@@ -48,7 +47,9 @@ pub(super) fn read(directory: &Path, number: u64) -> io::Result<Vec<SpooledRecor
     for payload in frames.by_ref() {
         match serde_json::from_slice(payload) {
             Ok(record) => records.push(SpooledRecord::new(number, record, payload.len())),
-            Err(fault) => tracing::error!(spool.segment = number, %fault, "left out a record that cannot be read"),
+            Err(fault) => {
+                tracing::error!(spool.segment = number, %fault, "left out a record that cannot be read");
+            }
         }
     }
     if frames.unread() > 0 {

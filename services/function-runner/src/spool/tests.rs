@@ -47,7 +47,9 @@ fn open(directory: &Path, segment_bytes: u64) -> (Spool, Vec<Record>, Seen) {
     loop {
         let seen = Seen::default();
         let observed = Arc::clone(&seen);
-        match Spool::open(config(directory, segment_bytes), move |record| observed.lock().unwrap().push(record)) {
+        match Spool::open(config(directory, segment_bytes), move |record| {
+            observed.lock().unwrap().push(record);
+        }) {
             Ok((spool, left)) => {
                 return (spool, left.into_iter().map(|spooled| (*spooled.record).clone()).collect(), seen);
             }
@@ -73,7 +75,8 @@ async fn what_was_appended_is_there_after_the_process_has_gone() {
     for record in &records {
         spool.append(record.clone()).await.unwrap();
     }
-    let observed: Vec<Record> = seen.lock().unwrap().iter().map(|spooled| (*spooled.record).clone()).collect();
+    let observed: Vec<Record> =
+        seen.lock().unwrap().iter().map(|spooled| (*spooled.record).clone()).collect();
     assert_eq!(observed, records);
     drop(spool);
 

@@ -39,11 +39,14 @@ pub(super) struct Writer {
 impl Writer {
     /// Begins the segment `first` and starts the threads. They end when every sender of appends is gone.
     pub(super) fn spawn(self, first: u64, appends: mpsc::Receiver<Append>) -> io::Result<()> {
-        let current = Current { number: first, file: segment::create(&self.directory, first)?.into(), length: 0 };
+        let current =
+            Current { number: first, file: segment::create(&self.directory, first)?.into(), length: 0 };
         let newest = Arc::new(Mutex::new(Arc::clone(&current.file)));
         let (dirty, syncs) = sync_channel(1);
         let syncer_newest = Arc::clone(&newest);
-        thread::Builder::new().name("spool-sync".into()).spawn(move || keep_synced(&syncs, &syncer_newest))?;
+        thread::Builder::new()
+            .name("spool-sync".into())
+            .spawn(move || keep_synced(&syncs, &syncer_newest))?;
         let run = Run { writer: self, current, newest, dirty, unended: HashMap::new(), broken: false };
         thread::Builder::new().name("spool-write".into()).spawn(move || run.until_closed(appends))?;
         Ok(())

@@ -37,7 +37,11 @@ struct Row {
 }
 
 /// Finds an execution of an owner's.
-pub(crate) fn find(connection: &mut PgConnection, owner: UserId, id: ExecutionId) -> Result<Option<Execution>, DbError> {
+pub(crate) fn find(
+    connection: &mut PgConnection,
+    owner: UserId,
+    id: ExecutionId,
+) -> Result<Option<Execution>, DbError> {
     let row = executions::table
         .find(id.as_uuid())
         .filter(executions::owner_id.eq(owner.as_uuid()))

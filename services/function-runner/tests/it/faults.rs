@@ -4,6 +4,9 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use diesel::dsl::sql;
+use diesel::sql_types::BigInt;
+use diesel::{PgConnection, RunQueryDsl as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 use slipway_testkit::TestCaller;
@@ -39,7 +42,7 @@ impl RunnerProcess {
                 }
             });
         }
-        let address = address.recv_timeout(Duration::from_secs(60)).unwrap();
+        let address = address.recv_timeout(Duration::from_mins(1)).unwrap();
         Self { child, base: format!("http://{address}") }
     }
 
@@ -63,7 +66,12 @@ fn serving_address(line: &str) -> Option<String> {
     fields.into_iter().find_map(Value::as_str).map(str::to_owned)
 }
 
-async fn invoke(client: &reqwest::Client, base: &str, id: &str, caller: &TestCaller) -> reqwest::Result<reqwest::Response> {
+async fn invoke(
+    client: &reqwest::Client,
+    base: &str,
+    id: &str,
+    caller: &TestCaller,
+) -> reqwest::Result<reqwest::Response> {
     let call = client.post(format!("{base}/api/v1/functions/{id}/invoke"));
     call.header("authorization", &caller.authorization).json(&json!({})).send().await
 }
@@ -76,8 +84,8 @@ async fn a_runner_that_is_killed_leaves_no_container_and_no_open_run_and_its_fun
     let owner = first.person();
     let deployed = first.deploy("hello", &[("main.py", SOURCE)], &owner).await;
     let id = deployed["function"]["id"].as_str().unwrap().to_owned();
-    let patch = first.request(Method::PATCH, &format!("/api/v1/functions/{id}"), &owner);
-    assert_eq!(patch.json(&json!({ "timeout_ms": 600_000 })).send().await.unwrap().status(), 200);
+    let configure = first.request(Method::PATCH, &format!("/api/v1/functions/{id}"), &owner);
+    assert_eq!(configure.json(&json!({ "timeout_ms": 600_000 })).send().await.unwrap().status(), 200);
     let surroundings = first.stop();
 
     let process = RunnerProcess::start(&surroundings);
@@ -140,23 +148,18 @@ async fn without_the_database_warm_calls_run_and_are_recorded_when_it_is_back() 
         listed["items"].as_array().is_some_and(|items| items.len() == runs.len())
     })
     .await;
-    let surroundings = runner.surroundings();
-    let mut behind = surroundings.database.superuser();
+    let mut behind = runner.surroundings().database.superuser();
     eventually("every run is in the database", || {
-        let stored = slipway_test_rows(&mut behind);
+        let stored = stored_runs(&mut behind);
         async move { stored == 5 }
     })
     .await;
 }
 
-/// Counts the runs that the database has.
-fn slipway_test_rows(connection: &mut diesel::PgConnection) -> i64 {
-    use diesel::dsl::sql;
-    use diesel::sql_types::BigInt;
-    use diesel::RunQueryDsl as _;
-    diesel::select(sql::<BigInt>("(SELECT count(*) FROM executions WHERE finished_at IS NOT NULL)"))
-        .get_result(connection)
-        .unwrap()
+/// Counts the runs that have ended and that the database has.
+fn stored_runs(connection: &mut PgConnection) -> i64 {
+    let count = "(SELECT count(*) FROM executions WHERE finished_at IS NOT NULL)";
+    diesel::select(sql::<BigInt>(count)).get_result(connection).unwrap()
 }
 
 #[tokio::test]

@@ -1,0 +1,113 @@
+//! An instance in the hands of one call.
+
+use std::time::{Duration, Instant};
+
+use slipway_bridge::protocol::LogLine;
+use slipway_models::functions::ExecutionError;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::pool::{Grant, Granted};
+use super::{BridgeError, Frames, Instance, Instances, NoInstance, StartFailure};
+
+/// A place in the queue for an instance, or the instance itself.
+pub(crate) struct Claim(pub(super) Promise);
+
+pub(super) enum Promise {
+    Kept(Lease),
+    Waits(oneshot::Receiver<Grant<Instance>>, Instances),
+}
+
+impl Claim {
+    /// Waits for the instance until `deadline`.
+    pub(crate) async fn redeem(self, deadline: Instant) -> Result<Lease, NoInstance> {
+        let (granted, instances) = match self.0 {
+            Promise::Kept(lease) => return Ok(lease),
+            Promise::Waits(granted, instances) => (granted, instances),
+        };
+        match tokio::time::timeout_at(deadline.into(), granted).await {
+            Ok(Ok(grant)) => {
+                let Granted { member, started } = grant.map_err(|failure| match failure {
+                    StartFailure::Removed if instances.is_stopping() => StartFailure::Stopping,
+                    failure => failure,
+                })?;
+                let cold_start = started.then_some(member.started_in);
+                Ok(Lease::new(member, instances, cold_start))
+            }
+            Ok(Err(_)) => Err(StartFailure::Stopping.into()),
+            Err(_) => Err(NoInstance::TimedOut),
+        }
+    }
+
+    /// Gives the place up, and an instance that is there already back.
+    pub(crate) fn give_up(self) {
+        if let Promise::Kept(lease) = self.0 {
+            lease.give_back();
+        }
+    }
+}
+
+/// An instance that is lent to one call. Dropped without [`Lease::give_back`], it is removed.
+pub(crate) struct Lease {
+    instance: Instance,
+    instances: Instances,
+    /// How long starting it took, where it was started for a caller who waited.
+    pub(crate) cold_start: Option<Duration>,
+}
+
+impl Lease {
+    pub(super) fn new(instance: Instance, instances: Instances, cold_start: Option<Duration>) -> Self {
+        Self { instance, instances, cold_start }
+    }
+
+    /// Returns the number of the version that runs.
+    pub(crate) fn version_number(&self) -> i32 {
+        self.instance.version.number
+    }
+
+    /// Returns a token that is cancelled when the call has to end: its function was deleted, or the runner stops.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.instance.ended.clone()
+    }
+
+    /// Tells which of the two it is.
+    pub(crate) fn is_runner_stopping(&self) -> bool {
+        self.instances.is_stopping()
+    }
+
+    /// Returns what was printed while the handler was loaded, to the first call that asks.
+    pub(crate) fn take_load_lines(&mut self) -> Vec<LogLine> {
+        std::mem::take(&mut self.instance.load_lines)
+    }
+
+    /// Calls the handler.
+    pub(crate) async fn invoke(&mut self, head: &[u8], body: &[u8]) -> Result<Frames, BridgeError> {
+        self.instance.connection.invoke(head, body).await
+    }
+
+    /// Finds out why the instance broke off.
+    pub(crate) async fn explain(&self, cause: &BridgeError) -> ExecutionError {
+        let shared = &self.instances.0;
+        let container = self.instance.remains.as_ref().and_then(|remains| remains.container.as_ref());
+        let out_of_memory = match container {
+            Some(container) => shared.runtime.inspect(container).await.is_ok_and(|state| state.out_of_memory),
+            None => false,
+        };
+        let (kind, message) = match cause {
+            _ if out_of_memory => {
+                ("out_of_memory", "the handler needs more memory than memory_mb gives it".to_owned())
+            }
+            BridgeError::Connection(_) => {
+                ("instance_exited", "the instance ended before the handler answered".to_owned())
+            }
+            fault => ("protocol_violated", fault.to_string()),
+        };
+        ExecutionError { kind: kind.to_owned(), message, trace: None }
+    }
+
+    /// Lets the instance take the next call.
+    pub(crate) fn give_back(self) {
+        let actions = self.instances.0.pools().release(self.instance, Instant::now());
+        self.instances.0.perform(actions);
+    }
+}
