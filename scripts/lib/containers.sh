@@ -18,6 +18,11 @@ start_podman_service() {
 }
 
 stop_podman_service() {
+    local pid
+    # A user's Podman serves from a child, which does not hear of its parent's signals.
+    if pid=$(daemon_pid podman-service); then
+        kill -- "-$pid" 2>/dev/null || true
+    fi
     stop_daemon podman-service 10
     rm -f "$(podman_socket)"
 }

@@ -46,8 +46,9 @@ stop_daemon() {
         done
         if daemon_pid "$name" >/dev/null; then
             say "$name (pid $pid) did not stop in $patience s: killing it"
-            kill -9 "$pid" 2>/dev/null || true
         fi
+        # Its session ends with it, what it has left running included.
+        kill -9 -- "-$pid" 2>/dev/null || true
     fi
     rm -f "$RUN_DIR/$name.pid"
 }
