@@ -35,7 +35,7 @@ pub struct LogFilter {
     pub execution_id: Option<ExecutionId>,
     /// Read at this time or later.
     pub since: Option<DateTime<Utc>>,
-    /// Received before this line.
+    /// Received before this line: set by the page.
     pub before: Option<Uuid>,
 }
 

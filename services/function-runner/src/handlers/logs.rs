@@ -41,11 +41,7 @@ pub(crate) async fn logs(
     query: Query<LogsQuery>,
     Paging(page): Paging,
 ) -> Result<web::Json<Page<LogLineBody>>, Problem> {
-    let filter = LogFilter {
-        function_id: *id,
-        execution_id: query.execution_id,
-        since: query.since,
-        before: page.after(),
-    };
+    let filter =
+        LogFilter { function_id: *id, execution_id: query.execution_id, since: query.since, before: None };
     Ok(web::Json(executions.lines(caller.user_id(), filter, page).await?.map(LogLineBody::from)))
 }

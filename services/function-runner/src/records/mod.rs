@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 pub use flush::Flusher;
@@ -20,7 +21,7 @@ use slipway_kernel::{ExecutionId, FunctionId, Page, PageRequest, SharedClock, Us
 use slipway_models::functions::{ExecutionError, ExecutionStatus};
 
 use crate::domain::{Execution, LogFilter, LogLine};
-use crate::spool::{Record, Spool, SpoolConfig, SpoolError, SpooledRecord};
+use crate::spool::{Fsync, Record, Spool, SpoolConfig, SpoolError, SpooledRecord};
 use crate::store;
 
 /// How runs are recorded.
@@ -35,8 +36,7 @@ pub struct RecordsConfig {
 impl RecordsConfig {
     /// Reads `SPOOL_FSYNC` (`interval` or `always`; interval), `SPOOL_SEGMENT_MB` (1 to 1,024, 16) and
     /// `SPOOL_MAX_PENDING_MB` (1 to 65,536, 256). The spool lies in `state_dir`.
-    pub fn read(reader: &mut Reader<'_>, state_dir: &std::path::Path) -> Self {
-        use crate::spool::Fsync;
+    pub fn read(reader: &mut Reader<'_>, state_dir: &Path) -> Self {
         const MIB: usize = 1024 * 1024;
         let segment_mb: u32 = reader.within("SPOOL_SEGMENT_MB", 16, 1..=1_024);
         let max_pending_mb: u16 = reader.within("SPOOL_MAX_PENDING_MB", 256, 1..=u16::MAX);

@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -13,7 +12,6 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::{Trigger, Version};
-use crate::spool::Fsync;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 const PATIENCE: Duration = Duration::from_secs(30);
