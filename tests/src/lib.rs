@@ -8,10 +8,12 @@
     reason = "in a test, a panic that names the fault is the report"
 )]
 
+mod cluster;
 mod containers;
 mod platform;
 mod projects;
 
+pub use cluster::TestCluster;
 pub use containers::{containers_of, images_of};
 pub use platform::{ADMIN_PASSWORD, Mode, Platform};
 pub use projects::{Project, pack};

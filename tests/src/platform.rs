@@ -34,8 +34,7 @@ pub struct Platform {
     children: Vec<Child>,
     settings: Vec<(String, String)>,
     directory: TempDir,
-    auth_database: TestDatabase,
-    functions_database: TestDatabase,
+    _databases: [TestDatabase; 2],
 }
 
 impl Platform {
@@ -60,8 +59,7 @@ impl Platform {
             children: Vec::new(),
             settings: all,
             directory,
-            auth_database,
-            functions_database,
+            _databases: [auth_database, functions_database],
         };
         platform.restart().await;
         platform
@@ -116,18 +114,6 @@ impl Platform {
     /// Returns the state directory of the function-runner.
     pub fn state(&self) -> PathBuf {
         self.directory.path().join("state")
-    }
-
-    /// Takes both databases away: connections are cut and new ones refused.
-    pub fn stop_databases(&self) {
-        self.auth_database.stop();
-        self.functions_database.stop();
-    }
-
-    /// Gives both databases back.
-    pub fn start_databases(&self) {
-        self.auth_database.start();
-        self.functions_database.start();
     }
 
     /// Returns a client without a sign-in.

@@ -1,14 +1,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use slipway_end_to_end::{Mode, Platform};
+use slipway_end_to_end::{Mode, Platform, TestCluster};
 use slipway_models::functions::ExecutionStatus;
 
 use crate::support::{call, client_of, delete, deploy, eventually, token_of};
 
 #[tokio::test]
-async fn an_outage_of_the_databases_loses_nothing_that_was_acknowledged() {
-    let platform = Platform::start(Mode::Standalone).await;
+async fn a_crash_of_postgresql_under_load_loses_nothing_that_was_acknowledged() {
+    let cluster = TestCluster::start_new();
+    let platform = Platform::start_with(Mode::Standalone, &cluster.settings()).await;
     let token = token_of(&platform, "ada").await;
     let ada = client_of(&platform, &token);
     let id = deploy(&platform, &token, "echo", "def handle(request, context):\n    return request['body']\n")
@@ -28,7 +29,7 @@ async fn an_outage_of_the_databases_loses_nothing_that_was_acknowledged() {
             acknowledged
         }
     });
-    platform.stop_databases();
+    cluster.crash();
     // What needs the database says so, and names when to come again.
     let refused = eventually("a refusal", async || ada.functions(None).await.err()).await;
     assert_eq!((refused.status(), refused.code()), (Some(503), Some("unavailable")), "{refused}");
@@ -38,7 +39,7 @@ async fn an_outage_of_the_databases_loses_nothing_that_was_acknowledged() {
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key("retry-after"));
 
-    platform.start_databases();
+    cluster.start();
     eventually("the recovery", async || ada.functions(None).await.ok()).await;
     eventually("the recovery of auth", async || ada.me().await.ok()).await;
     over.store(true, Ordering::SeqCst);
