@@ -51,17 +51,9 @@ impl Service for Auth {
         let accounts = Accounts::new(db.clone(), keys.passwords.clone(), Arc::clone(&clock));
         let sessions =
             Sessions::new(db.clone(), keys.passwords, keys.issuer, keys.secret, Arc::clone(&clock));
-        let made = ensure_superuser(&db, &accounts, config.superuser.clone()).await;
-        let made =
-            made.map_err(|fault| format!("the first superuser (ADMIN_USERNAME, ADMIN_EMAIL): {fault}"))?;
-        if let Some(password) = made {
-            // On purpose beside the log: it is for the person who starts the service, and shown this once.
-            eprintln!(
-                "The first superuser is {}, with the password {} (it is not shown again).",
-                config.superuser.username.as_str(),
-                password.expose()
-            );
-        }
+        ensure_superuser(&db, &accounts, config.superuser.clone())
+            .await
+            .map_err(|fault| format!("the first superuser (ADMIN_USERNAME, ADMIN_EMAIL): {fault}"))?;
         tokio::spawn(purge(sessions.clone(), stop));
 
         let readiness = Readiness::default().with("database", move || {

@@ -17,29 +17,41 @@ pub(crate) struct Superuser {
     pub(crate) password: Option<Password>,
 }
 
-/// Makes the first superuser where there is none. A password that was not given is made up and returned, to be shown
-/// once.
+/// Makes the first superuser where there is none. A password that was not given is made up and shown, on standard error
+/// beside the log: it is for the person who starts the service.
+///
+/// It is shown before the account is made. A process that is killed in between leaves a password that opens nothing,
+/// and the next start shows another; the other way round it would leave an account that nobody can open.
 pub(crate) async fn ensure_superuser(
     db: &Database,
     accounts: &Accounts,
     superuser: Superuser,
-) -> Result<Option<Password>, AuthError> {
+) -> Result<(), AuthError> {
     if admin_exists(db).await? {
-        return Ok(None);
+        return Ok(());
     }
     let Superuser { username, email, password } = superuser;
-    let (password, made_up) = if let Some(given) = password {
-        (given, None)
-    } else {
-        let random = random_password()?;
-        (random.clone(), Some(random))
-    };
+    let is_given = password.is_some();
+    let password = password.map_or_else(random_password, Ok)?;
+    if !is_given {
+        eprintln!(
+            "The first superuser is {}, with the password {} (it is not shown again).",
+            username.as_str(),
+            password.expose()
+        );
+    }
     let registration = Registration { email, password, username: Some(username), full_name: None };
     match accounts.register(registration, UserType::Admin).await {
         // Another replica was faster. An account that runs nothing must not pass for it.
-        Err(AuthError::EmailTaken | AuthError::UsernameTaken) if admin_exists(db).await? => Ok(None),
-        Err(fault) => Err(fault),
-        Ok(_) => Ok(made_up),
+        Err(AuthError::EmailTaken | AuthError::UsernameTaken) if admin_exists(db).await? => {
+            if !is_given {
+                eprintln!(
+                    "Another process was faster: its superuser stands, and the password above opens nothing."
+                );
+            }
+            Ok(())
+        }
+        made => made.map(drop),
     }
 }
 

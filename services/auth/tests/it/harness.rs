@@ -131,7 +131,7 @@ fn config(database: &TestDatabase, callers: &Callers, settings: &[(&str, &str)])
     let mut pairs = vec![
         ("AUTH_DATABASE_URL", url.expose()),
         ("AUTH_DATABASE_OWNER_URL", owner_url.expose()),
-        ("AUTH_DATABASE_TIMEOUT_MS", "2000"),
+        ("AUTH_DATABASE_TIMEOUT_MS", "15000"),
         ("AUTH_PORT", "0"),
         ("AUTH_OPERATIONS_PORT", "0"),
         ("AUTH_WORKERS", "1"),
@@ -149,7 +149,7 @@ fn config(database: &TestDatabase, callers: &Callers, settings: &[(&str, &str)])
 }
 
 /// Gives each test the same RSA key: making one takes seconds.
-fn install_access_key(callers: &Callers) {
+pub(crate) fn install_access_key(callers: &Callers) {
     static KEY: OnceLock<Vec<u8>> = OnceLock::new();
     const NAME: &str = "access-0.pem";
     let key = KEY.get_or_init(|| {

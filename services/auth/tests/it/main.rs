@@ -8,6 +8,7 @@ mod login;
 mod logout;
 mod migrations;
 mod outage;
+mod program;
 mod refresh;
 mod register;
 mod superuser;
