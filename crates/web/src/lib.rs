@@ -9,14 +9,14 @@ mod problem;
 mod request;
 mod server;
 
+/// Statuses and headers, for services' errors: they need not know the framework.
+pub use actix_web::http;
 pub use caller::{Admin, Caller, ServiceCaller};
 pub use extract::{BodyLimit, Json, Paging, parse_json, read_body};
 pub use health::Readiness;
 pub use launch::{BoxError, Context, Service, launch, read_settings, stop_on_signal};
 pub use problem::Problem;
 pub use request::{RequestIdText, RouteTemplate, UsersOutcome};
-/// Statuses and headers, for services' errors: they need not know the framework.
-pub use actix_web::http;
 pub use server::{Application, ServerConfig, resource};
 
 use actix_web::HttpResponse;

@@ -21,7 +21,9 @@ async fn main() -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => start(serve).await,
         ["migrate"] => start(async |config| slipway_standalone::migrate(&config)).await,
-        ["openapi"] => end(slipway_standalone::openapi().to_pretty_json().map(|text| println!("{text}")), EXIT_SOFTWARE),
+        ["openapi"] => {
+            end(slipway_standalone::openapi().to_pretty_json().map(|text| println!("{text}")), EXIT_SOFTWARE)
+        }
         ["--help" | "-h"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS

@@ -1,6 +1,7 @@
 use std::io::Write as _;
 
 use slipway_end_to_end::{Mode, Platform, containers_of, images_of};
+use tar::EntryType;
 
 use crate::support::{client_of, post_archive, token_of};
 
@@ -11,7 +12,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// One entry written by hand: the `tar` crate refuses to write hostile names.
-fn entry(name: &str, kind: tar::EntryType, link: &str, content: &[u8]) -> Vec<u8> {
+fn entry(name: &str, kind: EntryType, link: &str, content: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
     header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
@@ -26,8 +27,7 @@ fn entry(name: &str, kind: tar::EntryType, link: &str, content: &[u8]) -> Vec<u8
 }
 
 fn archive(entries: &[Vec<u8>]) -> Vec<u8> {
-    let main =
-        entry("main.py", tar::EntryType::Regular, "", b"def handle(request, context):\n    return 1\n");
+    let main = entry("main.py", EntryType::Regular, "", b"def handle(request, context):\n    return 1\n");
     let mut bytes = main;
     bytes.extend(entries.concat());
     bytes.resize(bytes.len() + 1024, 0);
@@ -38,7 +38,6 @@ fn archive(entries: &[Vec<u8>]) -> Vec<u8> {
 async fn hostile_archives_are_refused_by_name_and_leave_nothing() {
     let platform = Platform::start(Mode::Standalone).await;
     let token = token_of(&platform, "ada").await;
-    use tar::EntryType;
     let bomb = entry("zeros", EntryType::Regular, "", &vec![0; 64 << 20]);
     for (what, bytes, names) in [
         ("parent", archive(&[entry("../evil", EntryType::Regular, "", b"x")]), ".."),

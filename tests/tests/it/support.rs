@@ -17,7 +17,7 @@ pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), met)
+    tokio::time::timeout(Duration::from_mins(1), met)
         .await
         .unwrap_or_else(|_| panic!("{what} did not come about"))
 }

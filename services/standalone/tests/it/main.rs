@@ -1,5 +1,5 @@
 //! What keeps the services of one process running.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that panics has said what is wrong")]
+#![expect(clippy::panic, reason = "a test that panics has said what is wrong")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
