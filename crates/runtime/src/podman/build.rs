@@ -54,7 +54,7 @@ pub(super) async fn build_image(
     let host = runtime.host().await?;
     let prefix = cgroup::prefix(&place(&runtime.config.socket))
         .map_err(|error| RuntimeError::Unexpected { what: error.to_string() })?;
-    let cgroup = format!("{prefix}{}", BUILDS.fetch_add(1, Ordering::Relaxed));
+    let cgroup = cgroup::name(&prefix, BUILDS.fetch_add(1, Ordering::Relaxed));
     let query = query(spec, host, &cgroup);
     let transport = Transport::new(&runtime.config.socket, runtime.config.request_timeout);
 

@@ -64,6 +64,12 @@ pub(super) fn prefix(place: &str) -> io::Result<String> {
     Ok(format!("{place}{pid}_{}_", start_time(pid.cast_signed())?))
 }
 
+/// The name of one build's cgroup. The mark at its end keeps it from being the beginning of another's, who would be
+/// killed with it: without it, build 1 is in the name of build 10.
+pub(super) fn name(prefix: &str, build: u64) -> String {
+    format!("{prefix}{build}_")
+}
+
 /// The prefixes of builds in this place whose process is gone.
 pub(super) fn abandoned(place: &str) -> BTreeSet<String> {
     let mut found = Vec::new();
@@ -143,6 +149,21 @@ fn find(directory: &Path, prefix: &str, depth: usize, found: &mut Vec<PathBuf>) 
             find(&path, "", depth, found);
         } else {
             find(&path, prefix, depth, found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cgroup_of_a_build_is_not_in_the_name_of_another() {
+        let prefix = prefix("slipway_build_0123456789abcdef_").unwrap();
+        let names: Vec<String> = (0..120).map(|build| name(&prefix, build)).collect();
+        for (build, own) in names.iter().enumerate() {
+            let found: Vec<_> = names.iter().filter(|other| other.contains(own.as_str())).collect();
+            assert_eq!(found, [own], "giving up build {build} would kill others");
         }
     }
 }
