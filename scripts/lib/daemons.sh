@@ -25,12 +25,13 @@ daemon_pid() {
     printf '%s\n' "$pid"
 }
 
-# start_daemon NAME LOG COMMAND...: in a session of its own; does nothing when it runs already.
+# start_daemon NAME LOG COMMAND...: in a session of its own, and in the run directory, where conmon leaves a file `oom`
+# for a container that ran out of memory. Does nothing when it runs already.
 start_daemon() {
     local name=$1 log=$2 pid
     shift 2
     daemon_pid "$name" >/dev/null && return 0
-    setsid "$@" >>"$log" 2>&1 </dev/null 9>&- &
+    (cd "$RUN_DIR" && exec setsid "$@") >>"$log" 2>&1 </dev/null 9>&- &
     pid=$!
     printf '%s %s\n' "$pid" "$(process_start_time "$pid")" >"$RUN_DIR/$name.pid"
 }
