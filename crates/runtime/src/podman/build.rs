@@ -22,7 +22,7 @@ use super::create::{CPU_PERIOD, at_most_hard, cpu_quota};
 use super::images::past_races;
 use super::log_tail::LogTail;
 use super::transport::Transport;
-use super::{Host, PodmanRuntime, cgroup, images};
+use super::{Host, PodmanRuntime, cgroup, disk, images};
 use crate::{BuildSpec, ImageId, OnLine, RuntimeError};
 
 /// Bytes of log that a failure carries.
@@ -61,7 +61,8 @@ pub(super) async fn build_image(
     let given_up = CancellationToken::new();
     let _guard = given_up.clone().drop_guard();
     let (lines, mut received) = mpsc::channel(WAITING_LINES);
-    let work = work(transport, spec.clone(), query, cgroup, lines, given_up);
+    let disk_is_short = disk::is_short(host.storage.clone(), runtime.config.disk_left_free);
+    let work = work(transport, spec.clone(), query, cgroup, lines, given_up, disk_is_short);
     let task = tokio::spawn(work.in_current_span());
     while let Some(line) = received.recv().await {
         log(&line);
@@ -78,19 +79,26 @@ async fn work(
     cgroup: String,
     lines: mpsc::Sender<String>,
     given_up: CancellationToken,
+    disk_is_short: impl Future<Output = RuntimeError>,
 ) -> Result<ImageId, RuntimeError> {
+    let mut is_ended = true;
     let outcome = tokio::select! {
         () = given_up.cancelled() => Err(RuntimeError::Unavailable { cause: "the build was given up".into() }),
         () = sleep(spec.timeout) => {
             Err(RuntimeError::TimedOut { what: "the build", after: spec.timeout })
         }
-        outcome = run(&transport, &spec, &query, lines) => outcome,
+        fault = disk_is_short => Err(fault),
+        outcome = run(&transport, &spec, &query, lines) => {
+            // In these, Podman may still be at it.
+            is_ended = matches!(
+                outcome,
+                Err(RuntimeError::Unavailable { .. } | RuntimeError::Unexpected { .. })
+            );
+            outcome
+        }
     };
-    // In these, Podman may still be at it. The connection is closed by now, so no further step begins.
-    if let Err(
-        RuntimeError::TimedOut { .. } | RuntimeError::Unavailable { .. } | RuntimeError::Unexpected { .. },
-    ) = &outcome
-    {
+    // The connection is closed by now, so no further step begins.
+    if is_ended {
         cgroup::kill_all(cgroup).await;
     }
     outcome

@@ -9,6 +9,7 @@ mod build;
 mod cgroup;
 mod containers;
 mod create;
+mod disk;
 mod images;
 mod log_tail;
 mod transport;
@@ -37,12 +38,19 @@ pub struct PodmanConfig {
     pub concurrent_starts: usize,
     /// For every request but removals and builds, which have their own.
     pub request_timeout: Duration,
+    /// Bytes of the disk of Podman's storage that builds leave free: whatever runs while less is free is ended.
+    pub disk_left_free: u64,
 }
 
 impl PodmanConfig {
-    /// The defaults for a socket: 4 starts at once, 30 seconds a request.
+    /// The defaults for a socket: 4 starts at once, 30 seconds a request, 1 GiB left free.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into(), concurrent_starts: 4, request_timeout: Duration::from_secs(30) }
+        Self {
+            socket: socket.into(),
+            concurrent_starts: 4,
+            request_timeout: Duration::from_secs(30),
+            disk_left_free: 1 << 30,
+        }
     }
 }
 
@@ -65,6 +73,8 @@ struct Host {
     systemd_cgroups: bool,
     /// Cgroups version 1.
     old_cgroups: bool,
+    /// Podman's storage, where images and builds lie.
+    storage: Option<PathBuf>,
     /// Where builds keep what is theirs, when that is inside Podman's own storage.
     build_files: Option<PathBuf>,
 }
@@ -97,16 +107,17 @@ impl PodmanRuntime {
 impl From<&Info> for Host {
     fn from(info: &Info) -> Self {
         let host = info.host.as_ref();
-        let build_files = info.store.as_ref().and_then(|store| {
-            let (files, root) = (store.image_copy_tmp_dir.as_ref()?, store.graph_root.as_ref()?);
-            let files = PathBuf::from(files);
-            files.starts_with(root).then_some(files)
-        });
+        let store = info.store.as_ref();
+        let storage = store.and_then(|store| store.graph_root.as_ref()).map(PathBuf::from);
+        let build_files = store.and_then(|store| store.image_copy_tmp_dir.as_ref()).map(PathBuf::from);
+        let build_files =
+            build_files.filter(|files| storage.as_ref().is_some_and(|root| files.starts_with(root)));
         Self {
             report: report_of(info),
             rootless: is_rootless(info),
             systemd_cgroups: host.and_then(|host| host.cgroup_manager.as_deref()) == Some("systemd"),
             old_cgroups: host.and_then(|host| host.cgroup_version.as_deref()) == Some("v1"),
+            storage,
             build_files,
         }
     }

@@ -127,6 +127,22 @@ async fn a_build_that_takes_too_long_is_ended() {
 }
 
 #[tokio::test]
+async fn a_build_is_ended_when_the_disk_is_short() {
+    let mut fixture = Fixture::new().await;
+    fixture.require_free(u64::MAX);
+    let seconds = format!("7{:07}", std::process::id());
+    let spec = fixture.build(&format!("RUN sleep {seconds}"), &tag(&fixture));
+    let error = fixture.podman.build_image(&spec, &mut |_| {}).await.unwrap_err();
+
+    let RuntimeError::BuildFailed { message, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(message.contains("the disk has"), "{message}");
+    assert!(!runs(&seconds));
+    assert_eq!(fixture.podman.image_exists(&spec.tag).await, Ok(false));
+}
+
+#[tokio::test]
 async fn the_limit_of_memory_holds_in_a_build() {
     let fixture = Fixture::new().await;
     let mut spec = fixture.build("USER 1000\nRUN exec tail /dev/zero", &tag(&fixture));

@@ -50,6 +50,12 @@ impl Fixture {
         fixture
     }
 
+    /// Has builds leave so many bytes of the disk free.
+    pub(crate) fn require_free(&mut self, bytes: u64) {
+        let config = PodmanConfig { disk_left_free: bytes, ..PodmanConfig::new(&self.socket) };
+        self.podman = PodmanRuntime::new(config);
+    }
+
     fn busybox(&self) -> BuildSpec {
         let context = self.directory.path().join("busybox.tar");
         let mut tar = tar::Builder::new(fs::File::create(&context).unwrap());
