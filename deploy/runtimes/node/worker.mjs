@@ -243,7 +243,7 @@ function checkedHeaders(headers) {
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) throw invalid(`${name.slice(0, 100)} is no name of a header`);
     return [values].flat().map((value) => {
       const text = String(value);
-      if (/[\0-\x08\x0a-\x1f\x7f]/.test(text)) {
+      if (/[\0-\x08\x0a-\x1f\x7f\p{Cs}]/u.test(text)) {
         throw invalid(`the value of the header ${name} holds characters that no header can`);
       }
       return [name.toLowerCase(), text];
@@ -259,16 +259,19 @@ function messageOf(error) {
   }
 }
 
+/** The first characters of a text. Halves of a pair, of which JSON would make no text, become U+FFFD. */
+const beginning = (text, length) => Buffer.from(text.slice(0, length)).toString();
+
 /** Describes what was thrown as JSON: {type, message, trace?}. */
 function fault(error) {
   const isError = error instanceof Error;
   const described = {
-    type: error instanceof Refusal ? error.kind : String(isError ? error.name : typeof error).slice(0, MAX_NAME),
-    message: (messageOf(error) || 'no message').slice(0, MAX_MESSAGE),
+    type: error instanceof Refusal ? error.kind : beginning(String(isError ? error.name : typeof error), MAX_NAME),
+    message: beginning(messageOf(error) || 'no message', MAX_MESSAGE),
   };
   if (isError && !(error instanceof Refusal) && typeof error.stack === 'string') {
     const frames = error.stack.split('\n').filter((line) => !line.includes(import.meta.url));
-    described.trace = frames.join('\n').slice(0, MAX_TRACE);
+    described.trace = beginning(frames.join('\n'), MAX_TRACE);
   }
   return Buffer.from(JSON.stringify(described));
 }

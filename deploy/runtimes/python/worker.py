@@ -297,6 +297,7 @@ def checked_headers(headers):
             text = str(value)
             if any(character < " " and character != "\t" or character == "\x7f" for character in text):
                 raise InvalidAnswer(f"the value of the header {name} holds characters that no header can")
+            utf8(text)
             pairs.append((lower, text))
     return pairs
 

@@ -86,6 +86,10 @@ async fn answers_that_cannot_be_sent_are_told() {
             "the value of the header a holds characters that no header can".to_owned(),
         ),
         (
+            "{'headers': {'a': '\\ud800'}, 'body': 1}",
+            "the answer is not UTF-8: surrogates not allowed".to_owned(),
+        ),
+        (
             "bytes(64 * 1024 * 1024 + 1)",
             "the answer is 67108865 bytes, and at most 67108864 can be sent".to_owned(),
         ),
@@ -102,6 +106,10 @@ async fn answers_that_cannot_be_sent_are_told() {
         ("{headers: {'a b': 1}, body: 1}", "a b is no name of a header".to_owned()),
         (
             "{headers: {a: 'x\\ny'}, body: 1}",
+            "the value of the header a holds characters that no header can".to_owned(),
+        ),
+        (
+            "{headers: {a: '\\ud800'}, body: 1}",
             "the value of the header a holds characters that no header can".to_owned(),
         ),
         (
@@ -231,5 +239,18 @@ async fn large_bodies_pass_both_ways() {
             answer.head();
             assert!(answer.body == body, "{language:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_whose_message_is_cut_within_a_character_is_told() {
+    let mut node =
+        Instance::node("export default () => { throw new Error('x'.repeat(8191) + '\u{1f600}') }").await;
+    let mut python =
+        Instance::python("def handle(request, context):\n    raise ValueError('\\ud83d')\n").await;
+    let expected = format!("{}\u{fffd}", "x".repeat(8191));
+    for _ in 0..2 {
+        assert_eq!(node.invoke(json!(1)).await.failure(), ("Error", &*expected));
+        assert_eq!(python.invoke(json!(1)).await.failure(), ("ValueError", "?"));
     }
 }
