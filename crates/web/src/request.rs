@@ -98,7 +98,7 @@ pub(crate) async fn request_scope<B: MessageBody + 'static>(
     if let Some(in_flight) = in_flight {
         in_flight.finish(method.as_str(), &route, status.as_u16());
     }
-    span.in_scope(|| log(&answered, status, since));
+    span.in_scope(|| log(&answered, &route, status, since));
     match answered {
         Ok(response) => Ok(describe_problem(response, &id)),
         // Where no handler answered there is no response to change: the error brings its own.
@@ -149,7 +149,7 @@ fn to_problem(error: &Error) -> Problem {
 }
 
 /// Writes the one line of a request. Its route and status are on the span around it.
-fn log<B>(answered: &Result<ServiceResponse<B>, Error>, status: StatusCode, since: Instant) {
+fn log<B>(answered: &Result<ServiceResponse<B>, Error>, route: &str, status: StatusCode, since: Instant) {
     let error = answered.as_ref().map_or_else(Some, |response| response.response().error());
     let problem = error.and_then(|error| error.as_error::<Problem>());
     let code = problem.map(|problem| problem.code().as_str());
@@ -157,11 +157,18 @@ fn log<B>(answered: &Result<ServiceResponse<B>, Error>, status: StatusCode, sinc
     let ours = answered
         .as_ref()
         .map_or(true, |response| !response.request().extensions().contains::<UsersOutcome>());
-    if status.is_server_error() && ours {
+    if is_routine(route) && error.is_none() {
+        tracing::debug!(duration_ms, "answered");
+    } else if status.is_server_error() && ours {
         let cause = problem.and_then(Problem::cause).map(ToString::to_string);
         let cause = cause.or_else(|| error.map(ToString::to_string));
         tracing::error!(duration_ms, error.code = code, error.cause = cause, "answered");
     } else {
         tracing::info!(duration_ms, error.code = code, "answered");
     }
+}
+
+/// Tells the routes that programs ask all the time: a line for each answer would bury the others.
+fn is_routine(route: &str) -> bool {
+    route == "/health" || route.starts_with("/internal/")
 }
