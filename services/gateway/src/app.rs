@@ -59,6 +59,7 @@ impl Service for Gateway {
         let behind = Data::new(Behind {
             auth: (auth, config.auth.serving),
             functions: (functions, config.functions.serving),
+            answer_stall: config.answer_stall,
         });
         let health = Data::new(Health::new(config.auth.operations, config.functions.operations));
         Ok(Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {

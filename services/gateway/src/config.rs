@@ -22,6 +22,8 @@ pub struct Config {
     pub token_cache: usize,
     /// How old the news of ended sessions may grow before every token is refused.
     pub revocations_max_age: Duration,
+    /// How long a client may take nothing of a long answer.
+    pub answer_stall: Duration,
 }
 
 /// Where one service is: its private addresses.
@@ -50,6 +52,7 @@ impl Config {
                 10,
                 2..=300,
             )),
+            answer_stall: Duration::from_secs(reader.within("GATEWAY_ANSWER_STALL_SECONDS", 60, 1..=3_600)),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Everything that a service behind answers.
 
+use std::time::Duration;
+
 use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{Data, Payload};
@@ -19,7 +21,7 @@ use crate::access::{Admitted, Guard, Refusal};
 use crate::domain::headers::{Listed, passes_inward, passes_outward};
 use crate::domain::path::canonicalise;
 use crate::routes::{self, Access, Route, Upstream};
-use crate::upstream::{Client, UpstreamError, answer_stream};
+use crate::upstream::{Client, Patience, UpstreamError, answer_stream};
 
 /// Marks an answer as what a user's function came to, be it a failure.
 const FUNCTION_OUTCOME: &str = "x-slipway-function-outcome";
@@ -28,6 +30,8 @@ const FUNCTION_OUTCOME: &str = "x-slipway-function-outcome";
 pub(crate) struct Behind {
     pub(crate) auth: (ServiceName, Authority),
     pub(crate) functions: (ServiceName, Authority),
+    /// How long a client may take nothing of a long answer.
+    pub(crate) answer_stall: Duration,
 }
 
 impl Behind {
@@ -67,7 +71,8 @@ pub(crate) async fn proxy(
     if answer.headers().contains_key(FUNCTION_OUTCOME) {
         request.extensions_mut().insert(UsersOutcome);
     }
-    Ok(outward(answer, request.method(), route))
+    let patience = Patience { with_service: route.timeout, with_client: behind.answer_stall };
+    Ok(outward(answer, request.method(), patience))
 }
 
 async fn admit(
@@ -129,7 +134,7 @@ fn inward(
 }
 
 /// Makes the answer that the client sees.
-fn outward(answer: Response<Incoming>, method: &Method, route: &Route) -> HttpResponse {
+fn outward(answer: Response<Incoming>, method: &Method, patience: Patience) -> HttpResponse {
     let (head, body) = answer.into_parts();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = HttpResponseBuilder::new(status);
@@ -144,7 +149,7 @@ fn outward(answer: Response<Incoming>, method: &Method, route: &Route) -> HttpRe
     // An answer to HEAD states the length of a body that it does not have.
     let stated = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let length = if *method == Method::HEAD { stated } else { body.size_hint().exact() };
-    let stream = answer_stream(body, route.timeout);
+    let stream = answer_stream(body, patience);
     match length {
         Some(length) => response.body(SizedStream::new(length, stream)),
         None => response.body(BodyStream::new(stream)),

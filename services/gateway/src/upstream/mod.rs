@@ -3,5 +3,5 @@
 mod body;
 mod client;
 
-pub(crate) use body::{BodyFault, RequestBody, answer_stream, empty, streamed, whole};
+pub(crate) use body::{BodyFault, Patience, RequestBody, answer_stream, empty, streamed, whole};
 pub(crate) use client::{Client, UpstreamError};

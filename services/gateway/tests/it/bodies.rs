@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use reqwest::{Body, Method};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::echo::{PIECE, PIECE_OF_SEVENS};
 use crate::harness::{TestGateway, problem};
@@ -101,6 +102,24 @@ async fn a_client_that_takes_nothing_slows_the_service_down() {
         assert!(piece.iter().all(|byte| *byte == 7));
         taken += piece.len();
     }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_for_long_frees_the_service() {
+    let (listener, url) = raw::listen().await;
+    let settings = [("FUNCTIONS_URL", url.as_str()), ("GATEWAY_ANSWER_STALL_SECONDS", "1")];
+    let gateway = TestGateway::start_with(&settings).await;
+    let service = tokio::spawn(async move {
+        let (mut connection, _) = raw::accept_head(&listener).await;
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n").await.unwrap();
+        while connection.write_all(&PIECE_OF_SEVENS).await.is_ok() {}
+    });
+    let answer = gateway.get("/api/v1/functions/x", &gateway.sign_in().token).await;
+    assert_eq!(answer.status(), 200);
+
+    let freed = tokio::time::timeout(Duration::from_mins(1), service).await;
+    assert!(freed.is_ok(), "the service still holds its answer");
+    answer.bytes().await.expect_err("what is cut off does not look whole");
 }
 
 /// Waits until a count no longer grows; returns it.
