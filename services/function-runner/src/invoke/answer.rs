@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 use slipway_bridge::protocol::{End, Frame, Head, Outcome};
 use slipway_models::functions::ExecutionError;
@@ -17,6 +18,8 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 const MAX_KIND: usize = 200;
 const MAX_MESSAGE: usize = 16 * 1024;
 const MAX_TRACE: usize = 64 * 1024;
+/// The statuses of an answer (RFC 9110, section 15): the same that the workers let through.
+const STATUSES: RangeInclusive<u16> = 200..=599;
 
 /// What a handler answered.
 #[derive(Debug)]
@@ -97,7 +100,7 @@ fn conclude(head: Option<Head>, body: Vec<u8>, end: End) -> Result<Answer, Answe
         return Err(AnswerFault::Handler { error, peak_memory_bytes, is_reusable: !end.worker_exited });
     }
     let head = head.ok_or_else(|| unusable("the answer has no status".to_owned()))?;
-    if head.status_code < 200 || StatusCode::from_u16(head.status_code).is_err() {
+    if !STATUSES.contains(&head.status_code) {
         return Err(unusable(format!("{} is no status of an answer", head.status_code)));
     }
     let headers = join_headers(head.headers)?;
