@@ -203,7 +203,8 @@ mod tests {
         let heads = [
             head(99, &[]),
             head(101, &[]),
-            head(1000, &[]),
+            head(600, &[]),
+            head(999, &[]),
             head(200, &[("a b", "c")]),
             head(200, &[("a", "b\n")]),
         ];
