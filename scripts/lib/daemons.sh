@@ -31,6 +31,7 @@ start_daemon() {
     local name=$1 log=$2 pid
     shift 2
     daemon_pid "$name" >/dev/null && return 0
+    [[ -e $log ]] || (umask 077 && : >"$log")
     (cd "$RUN_DIR" && exec setsid "$@") >>"$log" 2>&1 </dev/null 9>&- &
     pid=$!
     printf '%s %s\n' "$pid" "$(process_start_time "$pid")" >"$RUN_DIR/$name.pid"
