@@ -16,9 +16,10 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// One that has run this long did not die of how it was started.
 const SOUND: Duration = Duration::from_secs(30);
-/// Of this process's environment, what Podman needs. The rest may be secret, or a proxy that it would hand on.
-const ENVIRONMENT: [&str; 7] =
-    ["DBUS_SESSION_BUS_ADDRESS", "HOME", "LANG", "PATH", "TMPDIR", "USER", "XDG_RUNTIME_DIR"];
+/// Of this process's environment, what Podman needs. The rest may be secret, or a proxy that it would hand on; TMPDIR
+/// would win over `image_copy_tmp_dir`, and what a killed build leaves there would not be found again.
+const ENVIRONMENT: [&str; 6] =
+    ["DBUS_SESSION_BUS_ADDRESS", "HOME", "LANG", "PATH", "USER", "XDG_RUNTIME_DIR"];
 
 /// Runs the service until `stopped`. It has a thread of its own: the kernel ends the child with the thread that
 /// started it, and threads of a pool come and go. `failed` tells what went wrong last.
