@@ -25,29 +25,37 @@ set -o errtrace
 trap '[[ $BASH_COMMAND == scripts/* ]] ||
     printf "%s: stopped in %s, line %s: %s\n" "${0##*/}" "${BASH_SOURCE[0]}" "$LINENO" "$BASH_COMMAND" >&2' ERR
 
-# step TITLE COMMAND...: runs a command that takes more than a few seconds. It prints a line at the start, one
-# every ten seconds and one at the end; the command's own output is shown only when it fails.
+# step TITLE COMMAND...: runs a command that takes more than a few seconds. It prints a line at the start, one every ten
+# seconds and one at the end; the command's own output is shown only when it fails. That output is kept in a file without
+# a name, and the command runs in the foreground, so that an interrupted step leaves neither behind.
 step() {
-    local title=$1 started=$SECONDS log status=0 command_pid
+    local title=$1 started=$SECONDS status=0 file log printer
     shift
-    log=$(mktemp)
+    file=$(mktemp)
+    exec {log}<>"$file"
+    rm "$file"
+    file=/proc/$BASHPID/fd/$log
     say "$title ..."
-    "$@" >"$log" 2>&1 &
-    command_pid=$!
-    while kill -0 "$command_pid" 2>/dev/null; do
-        sleep 0.2
-        if (((SECONDS - started) % 10 == 0 && SECONDS - started != ${last_shown:-0})); then
-            local last_shown=$((SECONDS - started))
-            say "  ... ${last_shown} s: $(tail -n 1 "$log" | tr -d '\r' | cut -c 1-100)"
-        fi
-    done
-    wait "$command_pid" || status=$?
+    show_progress "$file" &
+    printer=$!
+    "$@" >&"$log" 2>&1 || status=$?
+    kill "$printer"
+    wait "$printer" 2>/dev/null || true
     if ((status != 0)); then
-        cat "$log" >&2
-        rm -f "$log"
+        cat "$file" >&2
         say "$title: failed with status $status after $((SECONDS - started)) s"
-        return "$status"
+    else
+        say "$title: done in $((SECONDS - started)) s"
     fi
-    rm -f "$log"
-    say "$title: done in $((SECONDS - started)) s"
+    exec {log}>&-
+    return "$status"
+}
+
+# Prints the last line of a growing file every ten seconds, for as long as this script lives.
+show_progress() {
+    local seconds=0
+    while sleep 10 >/dev/null 2>&1 8>&- 9>&- && kill -0 $$; do
+        seconds=$((seconds + 10))
+        say "  ... $seconds s: $(tail -n 1 "$1" | tr -d '\r' | cut -c 1-100)"
+    done
 }
