@@ -38,14 +38,15 @@ pub(super) async fn remove(transport: &Transport, reference: &str) -> Result<boo
     }
 }
 
-/// Whether Podman failed because another request removed an image or a layer while it went through them all.
+/// Whether Podman failed because another request removed an image or a layer that it was going through, or was
+/// about to build on. Nobody names a layer, so one that is missing is always such a race.
 fn is_race(error: &RuntimeError) -> bool {
     let (RuntimeError::Refused { what } | RuntimeError::BuildFailed { message: what, .. }) = error else {
         return false;
     };
-    let listing = ["reading image", "top layer info", "locating image with ID"];
-    let missing = ["image not known", "layer not known"];
-    listing.iter().any(|part| what.contains(part)) && missing.iter().any(|end| what.ends_with(end))
+    let listing = ["reading image", "top layer info", "locating image with ID", "committing"];
+    what.ends_with("layer not known")
+        || (what.ends_with("image not known") && listing.iter().any(|part| what.contains(part)))
 }
 
 /// Tries again what lost a race inside Podman, and may be done twice.
@@ -114,7 +115,17 @@ pub(super) fn check_reference(reference: &str) -> Result<(), RuntimeError> {
 
 #[cfg(test)]
 mod tests {
-    use super::check_reference;
+    use super::{check_reference, is_race};
+    use crate::RuntimeError;
+
+    #[test]
+    fn a_layer_that_vanished_under_a_build_is_a_race_and_a_missing_base_is_none() {
+        let failed = |message: &str| RuntimeError::BuildFailed { message: message.into(), log_tail: String::new() };
+        assert!(is_race(&failed("committing the finished image: creating image \"0ed0\": layer not known")));
+        assert!(is_race(&failed("committing container for step COPY: copying layers: image not known")));
+        assert!(!is_race(&failed("creating build container: localhost/base: image not known")));
+        assert!(!is_race(&failed("the command /bin/false exited with status 1")));
+    }
 
     #[test]
     fn a_reference_cannot_become_another_request() {
