@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn a_layer_that_vanished_under_a_build_is_a_race_and_a_missing_base_is_none() {
-        let failed = |message: &str| RuntimeError::BuildFailed { message: message.into(), log_tail: String::new() };
+        let failed =
+            |message: &str| RuntimeError::BuildFailed { message: message.into(), log_tail: String::new() };
         assert!(is_race(&failed("committing the finished image: creating image \"0ed0\": layer not known")));
         assert!(is_race(&failed("committing container for step COPY: copying layers: image not known")));
         assert!(!is_race(&failed("creating build container: localhost/base: image not known")));
