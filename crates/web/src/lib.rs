@@ -8,6 +8,7 @@ mod launch;
 mod problem;
 mod request;
 mod server;
+mod sse;
 
 /// Statuses and headers, for services' errors: they need not know the framework.
 pub use actix_web::http;
@@ -18,6 +19,7 @@ pub use launch::{BoxError, Context, Service, launch, read_settings, stop_on_sign
 pub use problem::Problem;
 pub use request::{RequestIdText, RouteTemplate, UsersOutcome};
 pub use server::{Application, ServerConfig, resource};
+pub use sse::{Event, LastEventId, event_stream};
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

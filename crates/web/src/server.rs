@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::{self, Readiness};
 use crate::request::{ServiceName, request_scope};
+use crate::sse::Stopping;
 use crate::{Problem, method_not_allowed, no_such_route};
 
 /// Where a service listens, and how it stops.
@@ -59,6 +60,7 @@ pub struct Application {
     operations_address: SocketAddr,
     serving: Server,
     operations: Server,
+    stopping: Stopping,
     on_stop: Option<BoxFuture<'static, ()>>,
 }
 
@@ -78,10 +80,13 @@ impl Application {
 
         let measured = Data::new(metrics);
         let shown = measured.clone();
+        let stopping = Stopping::default();
+        let told = stopping.clone();
         let serving = HttpServer::new(move || {
             App::new()
                 .app_data(ServiceName(service))
                 .app_data(measured.clone())
+                .app_data(told.clone())
                 .app_data(PathConfig::default().error_handler(|fault, _| {
                     Problem::invalid_request(format!("the path cannot be read: {fault}")).into()
                 }))
@@ -112,7 +117,7 @@ impl Application {
         .disable_signals()
         .listen(operations_listener)?
         .run();
-        Ok(Self { address, operations_address, serving, operations, on_stop: None })
+        Ok(Self { address, operations_address, serving, operations, stopping, on_stop: None })
     }
 
     /// Adds what is left to do when the last request is answered: end background work, leave nothing behind.
@@ -138,6 +143,7 @@ impl Application {
         let handles: [ServerHandle; 2] = [self.serving.handle(), self.operations.handle()];
         let stopped = async {
             stop.cancelled().await;
+            self.stopping.0.cancel();
             let [serving, operations] = &handles;
             serving.stop(true).await;
             operations.stop(true).await;

@@ -1,6 +1,7 @@
 //! A service's listeners, over HTTP.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
+mod events;
 mod requests;
 mod stop;
 
