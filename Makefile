@@ -27,8 +27,8 @@ test: ## Run every test against real PostgreSQL and Podman, in a stack of its ow
 lint: ## Check format, clippy, layers, shell, licences and advisories
 	@scripts/lint
 
-bench: ## Measure the overhead of a warm call and of a cold start
-	@scripts/bench
+bench: ## Measure what calls and deployments cost (THEMES="warm cold": only these)
+	@scripts/bench $(THEMES)
 
 generate: ## Write the generated files (OpenAPI)
 	@scripts/generate

@@ -28,3 +28,8 @@ impl Figures {
         println!("  {what:<32}{:>8.3} ms {:>8.3} ms", milliseconds(0.5), milliseconds(0.99));
     }
 }
+
+/// Says whether a target was met.
+pub(crate) fn target(what: &str, met: bool) {
+    println!("  target: {what}: {}", if met { "met" } else { "MISSED" });
+}

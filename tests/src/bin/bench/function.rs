@@ -1,0 +1,45 @@
+use std::time::Duration;
+
+use slipway_clients::platform::{Client, Deploy, DeployTarget};
+use slipway_end_to_end::{Platform, Project, images_of};
+use slipway_kernel::FunctionId;
+use slipway_models::functions::{DeploymentStatus, FunctionConfigPatch};
+
+/// How often a deployment is asked whether it is active.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A function that is deployed and active.
+pub(crate) struct Deployed {
+    pub(crate) id: FunctionId,
+    /// What its instances are made of.
+    pub(crate) image: String,
+}
+
+impl Deployed {
+    /// Deploys `project` and waits until it answers calls. Its image has to be a new one.
+    pub(crate) async fn new(
+        platform: &Platform,
+        client: &Client,
+        name: &str,
+        project: &Project,
+        config: Option<&FunctionConfigPatch>,
+    ) -> Self {
+        let before = images_of(&platform.state());
+        let deploy = Deploy { target: DeployTarget::Name(name), archive: project.pack(), config };
+        let answer = client.deploy(deploy, |_| {}).await.expect("a deployment");
+        loop {
+            match client.deployment(answer.deployment.id).await.expect("the deployment").status {
+                DeploymentStatus::Active => break,
+                DeploymentStatus::Failed => panic!("the function {name} cannot be built"),
+                _ => tokio::time::sleep(POLL).await,
+            }
+        }
+        let image = images_of(&platform.state()).into_iter().find(|image| !before.contains(image));
+        Self { id: answer.function.id, image: image.expect("the function's image") }
+    }
+
+    /// Deletes the function with all that it has.
+    pub(crate) async fn delete(self, client: &Client) {
+        client.delete_function(self.id).await.expect("the function is deleted");
+    }
+}
