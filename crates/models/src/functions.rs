@@ -180,6 +180,14 @@ pub struct DeployAnswer {
     pub deployment: DeploymentBody,
 }
 
+/// `POST /functions/{id}/rollback`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// The version that is to answer calls.
+    pub version: i32,
+}
+
 /// The answer to `GET /deployments/{id}/logs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BuildLog {

@@ -21,6 +21,14 @@ pub(crate) enum FunctionError {
     ExecutionNotFound,
     #[error("no version of the function is active")]
     NotActive,
+    #[error("the function has no version {0}")]
+    VersionNotFound(i32),
+    #[error("version {0} could not be built: only one that was ready can answer calls")]
+    VersionFailed(i32),
+    #[error("version {0} is still on its way")]
+    VersionNotReady(i32),
+    #[error("the image of version {0} is no longer kept: deploy its files again")]
+    VersionRemoved(i32),
     #[error("fields are at fault")]
     Invalid(Vec<FieldError>),
     #[error(transparent)]
@@ -70,13 +78,16 @@ impl From<FunctionError> for Problem {
     fn from(error: FunctionError) -> Self {
         let detail = error.to_string();
         let refused = |code| Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::new(code), &detail);
+        let conflict = |code| Self::new(StatusCode::CONFLICT, ErrorCode::new(code), &detail);
         match error {
             FunctionError::NotFound
             | FunctionError::DeploymentNotFound
-            | FunctionError::ExecutionNotFound => Self::not_found(detail),
-            FunctionError::NotActive => {
-                Self::new(StatusCode::CONFLICT, ErrorCode::new("function_not_active"), detail)
-            }
+            | FunctionError::ExecutionNotFound
+            | FunctionError::VersionNotFound(_) => Self::not_found(detail),
+            FunctionError::NotActive => conflict("function_not_active"),
+            FunctionError::VersionFailed(_) => conflict("version_failed"),
+            FunctionError::VersionNotReady(_) => conflict("version_not_ready"),
+            FunctionError::VersionRemoved(_) => conflict("version_removed"),
             FunctionError::Invalid(faults) => Self::validation(faults),
             FunctionError::Archive(_) => refused("invalid_archive"),
             FunctionError::Project(_) => refused("invalid_project"),

@@ -22,6 +22,7 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
                 .app_data(BodyLimit(handlers::MAX_INVOKE_BYTES))
                 .route(post().to(handlers::invoke)),
         )
+        .service(resource("/api/v1/functions/{id}/rollback").route(post().to(handlers::roll_back)))
         .service(resource("/api/v1/functions/{id}/executions").route(get().to(handlers::executions)))
         .service(resource("/api/v1/functions/{id}/logs").route(get().to(handlers::logs)))
         .service(resource("/api/v1/executions/{id}").route(get().to(handlers::execution)))
@@ -43,6 +44,7 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::execution,
         handlers::logs,
         handlers::deployments,
+        handlers::roll_back,
         handlers::deployment,
         handlers::deployment_log
     ),

@@ -145,7 +145,8 @@ impl Images {
         Ok(())
     }
 
-    async fn exists(&self, image: &str) -> Result<bool, RuntimeError> {
+    /// Tells whether the host has an image.
+    pub(crate) async fn exists(&self, image: &str) -> Result<bool, RuntimeError> {
         let _held = self.removal.lock().await;
         self.runtime.image_exists(image).await
     }

@@ -166,6 +166,7 @@ mod tests {
     use slipway_models::functions::{FunctionConfig, Runtime};
 
     use super::*;
+    use crate::domain::Revision;
 
     fn at(millisecond: i64) -> DateTime<Utc> {
         Utc.timestamp_millis_opt(1_700_000_000_000 + millisecond).unwrap()
@@ -182,6 +183,7 @@ mod tests {
             image: "image".into(),
             entry: None,
             config: FunctionConfig::default(),
+            revision: Revision::default(),
         };
         Execution::queued(&version, Trigger::Invoke, at(0))
     }

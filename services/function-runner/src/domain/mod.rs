@@ -11,4 +11,4 @@ pub use deployment::Deployment;
 pub use execution::{Execution, Trigger};
 pub use function::{Function, FunctionName, InvalidName};
 pub use log_line::{LogFilter, LogLine, without_nul};
-pub use version::Version;
+pub use version::{Revision, Version};

@@ -25,4 +25,26 @@ pub struct Version {
     pub entry: Option<String>,
     /// How it runs.
     pub config: FunctionConfig,
+    /// How recent the knowledge of it is.
+    pub revision: Revision,
+}
+
+/// Orders what is known of a function's version: a call that read it before a rollback must not bring it back.
+///
+/// It says nothing of what the version is, so every revision equals every other: a version that comes back is still
+/// the one that its instances serve.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Revision(pub u64);
+
+impl Revision {
+    /// Tells whether this is what was known before `other`.
+    pub fn is_before(self, other: Self) -> bool {
+        self.0 < other.0
+    }
+}
+
+impl PartialEq for Revision {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }

@@ -13,6 +13,7 @@ mod functions;
 mod idempotency;
 mod invoke;
 mod logs;
+mod roll_back;
 mod upload;
 
 pub(crate) use configure::*;
@@ -28,3 +29,4 @@ pub(crate) use functions::*;
 pub(crate) use idempotency::Idempotency;
 pub(crate) use invoke::*;
 pub(crate) use logs::*;
+pub(crate) use roll_back::*;

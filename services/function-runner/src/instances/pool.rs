@@ -124,8 +124,8 @@ impl<T: Member> Pools<T> {
     /// Takes an instance of the function's active version, or a place in its queue.
     pub(super) fn acquire(&mut self, version: &Arc<Version>, now: Instant) -> (Acquired<T>, Vec<Action<T>>) {
         let mut actions = Vec::new();
-        let known = self.functions.get(&version.function_id).map(|pool| pool.version.number);
-        if known.is_none_or(|number| number < version.number) {
+        let known = self.functions.get(&version.function_id).map(|pool| pool.version.revision);
+        if known.is_none_or(|known| known.is_before(version.revision)) {
             actions = self.activate(version);
         }
         let Some(pool) = self.functions.get_mut(&version.function_id) else {

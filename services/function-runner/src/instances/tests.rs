@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::pool::{Acquired, Action, Grant, Limits, Member, Pools, Seat};
 use super::{Busy, StartFailure};
-use crate::domain::Version;
+use crate::domain::{Revision, Version};
 
 /// Stands for an instance.
 #[derive(Debug)]
@@ -123,6 +123,7 @@ fn version(change: impl FnOnce(&mut Version)) -> Arc<Version> {
         image: "image".into(),
         entry: None,
         config: FunctionConfig::default(),
+        revision: Revision::default(),
     };
     change(&mut version);
     Arc::new(version)
@@ -136,6 +137,7 @@ fn next_of(before: &Arc<Version>) -> Arc<Version> {
     Arc::new(Version {
         number: before.number + 1,
         deployment_id: DeploymentId::generate(),
+        revision: Revision(before.revision.0 + 1),
         ..(**before).clone()
     })
 }
@@ -272,6 +274,22 @@ fn a_new_version_takes_the_calls_and_instances_of_the_old_one_go() {
     assert_eq!(host.leaving.len(), 2, "the busy one goes when its call has ended");
     host.start();
     assert_eq!(granted(&mut waiting).unwrap().version, new);
+}
+
+#[test]
+fn a_version_that_comes_back_is_not_undone_by_a_caller_who_knows_the_one_between() {
+    let mut host = Host::with(10, 10_000, 10);
+    let old = any();
+    let mut waiting = host.wait(&old);
+    host.start();
+    let busy = granted(&mut waiting).unwrap();
+    let new = next_of(&old);
+    host.activate(&new);
+    let back = Arc::new(Version { revision: Revision(new.revision.0 + 1), ..(*old).clone() });
+    host.activate(&back);
+    host.release(busy);
+    assert_eq!(host.leaving.len(), 0, "its version is the active one again");
+    assert!(matches!(host.acquire(&new), Acquired::Ready(fake) if fake.version.number == old.number));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use slipway_testkit::{TestDatabase, fixed_clock};
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{Trigger, Version};
+use crate::domain::{Revision, Trigger, Version};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,6 +36,7 @@ impl Home {
             image: "image".into(),
             entry: None,
             config: FunctionConfig::default(),
+            revision: Revision::default(),
         };
         let database = TestDatabase::create("functions", MIGRATIONS);
         diesel::sql_query(format!(

@@ -205,7 +205,7 @@ struct Draft {
 }
 
 /// Gives a deployment the next version of its function, which is made where there is none of that name.
-fn place(connection: &mut PgConnection, mut draft: Draft) -> Result<(Function, Deployment), FunctionError> {
+fn place(connection: &mut PgConnection, draft: Draft) -> Result<(Function, Deployment), FunctionError> {
     let unfinished = store::deployments::count_unfinished(connection, draft.owner)?;
     if usize::try_from(unfinished).unwrap_or(usize::MAX) >= draft.most {
         return Err(FunctionError::TooManyBuilds(draft.most));
@@ -222,7 +222,7 @@ fn place(connection: &mut PgConnection, mut draft: Draft) -> Result<(Function, D
         function.status = FunctionStatus::Building;
         function.runtime = draft.runtime;
         // Nothing runs by the old configuration, so the change need not wait.
-        function.config = config::apply(&function.config, &std::mem::take(&mut draft.config));
+        function.config = config::apply(&function.config, &draft.config);
     }
     store::functions::update(connection, &function)?;
     let deployment = draft.deployment(&function);

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 
 use super::versions::Versions;
 use crate::build::{BuildQueue, Images};
-use crate::domain::{Deployment, Function, Version, config};
+use crate::domain::{Deployment, Function, Revision, Version, config};
 use crate::error::FunctionError;
 use crate::instances::Instances;
 use crate::store;
@@ -37,7 +37,7 @@ pub(crate) enum Activation {
 
 /// What [`Functions::activate`] wrote.
 enum Written {
-    Active(Arc<Version>),
+    Active(Box<Version>),
     Overtaken,
     Gone,
 }
@@ -74,9 +74,7 @@ impl Functions {
                     .ok_or(FunctionError::NotActive)
             })
             .await?;
-        let version = Arc::new(version);
-        self.versions.put_read(Arc::clone(&version), &seen);
-        Ok(version)
+        Ok(self.versions.put_read(version, &seen))
     }
 
     /// Finds an owner's function.
@@ -125,7 +123,7 @@ impl Functions {
             })
             .await?;
         if let Some(version) = version {
-            self.publish(Arc::new(version));
+            self.publish(version);
         }
         Ok(function)
     }
@@ -195,12 +193,12 @@ impl Functions {
                 function.updated_at = now;
                 write_active(connection, &mut function, &deployment)?;
                 Ok(version_of(&function, &deployment)
-                    .map_or(Written::Gone, |version| Written::Active(Arc::new(version))))
+                    .map_or(Written::Gone, |version| Written::Active(Box::new(version))))
             })
             .await?;
         Ok(match written {
             Written::Active(version) => {
-                self.publish(version);
+                self.publish(*version);
                 Activation::Active
             }
             Written::Overtaken => Activation::Overtaken,
@@ -208,9 +206,66 @@ impl Functions {
         })
     }
 
-    fn publish(&self, version: Arc<Version>) {
-        self.versions.put(Arc::clone(&version));
-        self.instances.activate(version);
+    /// Makes a version that answered calls before, or that a newer one overtook, the one that answers them: as
+    /// deploying its archive again would, without a build. What its deployment says of the configuration holds again;
+    /// the rest of the configuration stays as it is. Calls in flight end on the version that they began on.
+    pub(crate) async fn roll_back(
+        &self,
+        owner: UserId,
+        id: FunctionId,
+        number: i32,
+    ) -> Result<Function, FunctionError> {
+        let asked = self
+            .db
+            .run("deployment.find_version", move |connection| find_version(connection, owner, id, number))
+            .await?;
+        let image = asked.image.ok_or(FunctionError::VersionRemoved(number))?;
+        if !self.images.exists(&image).await? {
+            return Err(FunctionError::VersionRemoved(number));
+        }
+        let now = self.clock.now();
+        let _in_order = self.changes.lock().await;
+        let (function, version) = self
+            .db
+            .transaction("function.roll_back", move |connection| {
+                let mut function =
+                    store::functions::lock(connection, owner, id)?.ok_or(FunctionError::NotFound)?;
+                let mut deployment = find_version(connection, owner, id, number)?;
+                if deployment.status == DeploymentStatus::Superseded {
+                    deployment.status = DeploymentStatus::Active;
+                    function.updated_at = now;
+                    write_active(connection, &mut function, &deployment)?;
+                }
+                let version =
+                    version_of(&function, &deployment).ok_or(FunctionError::VersionRemoved(number))?;
+                Ok::<_, FunctionError>((function, version))
+            })
+            .await?;
+        self.publish(version);
+        Ok(function)
+    }
+
+    fn publish(&self, version: Version) {
+        self.instances.activate(self.versions.put(version));
+    }
+}
+
+/// Finds a version that can answer calls: one that was built and checked.
+fn find_version(
+    connection: &mut PgConnection,
+    owner: UserId,
+    id: FunctionId,
+    number: i32,
+) -> Result<Deployment, FunctionError> {
+    store::functions::find(connection, owner, id)?.ok_or(FunctionError::NotFound)?;
+    let deployment = store::deployments::find_version(connection, owner, id, number)?
+        .ok_or(FunctionError::VersionNotFound(number))?;
+    match deployment.status {
+        DeploymentStatus::Active | DeploymentStatus::Superseded => Ok(deployment),
+        DeploymentStatus::Failed => Err(FunctionError::VersionFailed(number)),
+        DeploymentStatus::Queued | DeploymentStatus::Building | DeploymentStatus::Checking => {
+            Err(FunctionError::VersionNotReady(number))
+        }
     }
 }
 
@@ -240,5 +295,6 @@ pub(super) fn version_of(function: &Function, deployment: &Deployment) -> Option
         image: deployment.image.clone()?,
         entry: deployment.entry.clone(),
         config: function.config.clone(),
+        revision: Revision::default(),
     })
 }

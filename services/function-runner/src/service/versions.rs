@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slipway_kernel::{FunctionId, UserId};
 
-use crate::domain::Version;
+use crate::domain::{Revision, Version};
 
 /// How many versions are remembered; when there are more, all are forgotten and read again as they are called.
 const CAPACITY: usize = 10_000;
@@ -29,11 +29,14 @@ impl Versions {
         self.known().by_function.get(&id).filter(|version| version.owner == owner).cloned()
     }
 
-    /// Notes a change.
-    pub(crate) fn put(&self, version: Arc<Version>) {
+    /// Notes a change: of all that is known of the function, this is the newest.
+    pub(crate) fn put(&self, mut version: Version) -> Arc<Version> {
         let mut known = self.known();
         known.changes += 1;
-        known.insert(version);
+        version.revision = Revision(known.changes);
+        let version = Arc::new(version);
+        known.insert(Arc::clone(&version));
+        version
     }
 
     /// Notes that a function is no more.
@@ -48,12 +51,16 @@ impl Versions {
         Seen(self.known().changes)
     }
 
-    /// Notes a version that was read, unless anything changed meanwhile: what was read may be old then.
-    pub(crate) fn put_read(&self, version: Arc<Version>, seen: &Seen) {
+    /// Notes a version that was read, unless anything changed meanwhile: what was read may be old then, and its
+    /// revision says so.
+    pub(crate) fn put_read(&self, mut version: Version, seen: &Seen) -> Arc<Version> {
+        version.revision = Revision(seen.0);
+        let version = Arc::new(version);
         let mut known = self.known();
         if known.changes == seen.0 {
-            known.insert(version);
+            known.insert(Arc::clone(&version));
         }
+        version
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -77,8 +84,8 @@ mod tests {
 
     use super::*;
 
-    fn version(owner: UserId, function_id: FunctionId, number: i32) -> Arc<Version> {
-        Arc::new(Version {
+    fn version(owner: UserId, function_id: FunctionId, number: i32) -> Version {
+        Version {
             owner,
             function_id,
             function_name: "hello".to_owned(),
@@ -88,15 +95,17 @@ mod tests {
             image: "image".to_owned(),
             entry: None,
             config: FunctionConfig::default(),
-        })
+            revision: Revision::default(),
+        }
     }
 
     #[test]
     fn what_was_read_before_a_change_does_not_undo_it() {
         let (versions, owner, id) = (Versions::default(), UserId::generate(), FunctionId::generate());
         let seen = versions.seen();
-        versions.put(version(owner, id, 2));
-        versions.put_read(version(owner, id, 1), &seen);
+        let newer = versions.put(version(owner, id, 2));
+        let older = versions.put_read(version(owner, id, 1), &seen);
+        assert!(older.revision.is_before(newer.revision));
         assert_eq!(versions.get(owner, id).unwrap().number, 2);
 
         let seen = versions.seen();

@@ -10,7 +10,7 @@ use slipway_models::functions::{FunctionConfig, LogStream, Runtime};
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{Execution, LogLine, Trigger, Version};
+use crate::domain::{Execution, LogLine, Revision, Trigger, Version};
 
 type Seen = Arc<Mutex<Vec<SpooledRecord>>>;
 
@@ -25,6 +25,7 @@ fn began() -> Execution {
         image: "image".into(),
         entry: None,
         config: FunctionConfig::default(),
+        revision: Revision::default(),
     };
     Execution::queued(&version, Trigger::Invoke, Utc.timestamp_opt(1_700_000_000, 0).unwrap())
 }

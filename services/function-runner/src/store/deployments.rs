@@ -63,6 +63,21 @@ pub(crate) fn find_active(
     row.map(Deployment::try_from).transpose()
 }
 
+/// Finds the deployment that made a version of an owner's function, or is to make it.
+pub(crate) fn find_version(
+    connection: &mut PgConnection,
+    owner: UserId,
+    function: FunctionId,
+    version: i32,
+) -> Result<Option<Deployment>, DbError> {
+    let row = of_function(owner, function)
+        .filter(deployments::version.eq(version))
+        .select(DeploymentRow::as_select())
+        .first(connection)
+        .optional()?;
+    row.map(Deployment::try_from).transpose()
+}
+
 /// Finds the log of an owner's deployment.
 pub(crate) fn find_log(
     connection: &mut PgConnection,

@@ -8,13 +8,14 @@ use slipway_web::Service as _;
 use crate::harness::TestRunner;
 
 /// Every route of function-runner; each is for people. The test fails when a documented one is missing here.
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 13] = [
     ("GET", "/api/v1/functions"),
     ("POST", "/api/v1/functions/deploy"),
     ("GET", "/api/v1/functions/{id}"),
     ("PATCH", "/api/v1/functions/{id}"),
     ("DELETE", "/api/v1/functions/{id}"),
     ("GET", "/api/v1/functions/{id}/deployments"),
+    ("POST", "/api/v1/functions/{id}/rollback"),
     ("POST", "/api/v1/functions/{id}/invoke"),
     ("GET", "/api/v1/functions/{id}/executions"),
     ("GET", "/api/v1/functions/{id}/logs"),

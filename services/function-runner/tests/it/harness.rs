@@ -194,6 +194,11 @@ impl TestRunner {
         images.into_iter().flat_map(|image| image.tags).collect()
     }
 
+    /// Removes an image behind the runner's back.
+    pub(crate) async fn remove_image(&self, image: &str) {
+        podman().remove_image(image).await.unwrap();
+    }
+
     /// Returns how many containers this runner has.
     pub(crate) async fn containers(&self) -> usize {
         podman().list_owned(&labels(self.surroundings().state.path())).await.unwrap().len()

@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use slipway_testkit::TestCaller;
 
+use crate::deployed::Deployed;
 use crate::harness::{TestRunner, eventually, problem};
 
 const ECHO: &str = r#"
@@ -32,57 +32,6 @@ def handle(request, context):
         },
     }
 "#;
-
-/// A deployed function and its owner.
-struct Deployed<'a> {
-    runner: &'a TestRunner,
-    owner: TestCaller,
-    id: String,
-}
-
-impl<'a> Deployed<'a> {
-    async fn new(runner: &'a TestRunner, source: &str) -> Self {
-        let owner = runner.person();
-        let answer = runner.deploy("hello", &[("main.py", source)], &owner).await;
-        let id = answer["function"]["id"].as_str().unwrap().to_owned();
-        Self { runner, owner, id }
-    }
-
-    fn path(&self, rest: &str) -> String {
-        format!("/api/v1/functions/{}{rest}", self.id)
-    }
-
-    async fn configure(&self, config: Value) {
-        let request = self.runner.request(Method::PATCH, &self.path(""), &self.owner).json(&config);
-        assert_eq!(request.send().await.unwrap().status(), 200);
-    }
-
-    async fn call(&self, call: &Value) -> Response {
-        let request = self.runner.request(Method::POST, &self.path("/invoke"), &self.owner).json(call);
-        request.send().await.unwrap()
-    }
-
-    /// Calls and expects an answer of the handler's.
-    async fn answer(&self, call: &Value) -> Value {
-        let answer = self.call(call).await;
-        let status = answer.status();
-        let body: Value = answer.json().await.unwrap();
-        assert_eq!(status, 200, "{body:#}");
-        body
-    }
-
-    async fn execution(&self, id: &str) -> Value {
-        self.runner.read(&format!("/api/v1/executions/{id}"), &self.owner).await
-    }
-
-    /// Returns the texts that a run printed, oldest first.
-    async fn printed(&self, execution: &str) -> Vec<String> {
-        let path = self.path(&format!("/logs?limit=100&execution_id={execution}"));
-        let lines = self.runner.read(&path, &self.owner).await;
-        let texts = lines["items"].as_array().unwrap().iter().rev();
-        texts.map(|line| line["text"].as_str().unwrap().to_owned()).collect()
-    }
-}
 
 /// Reads a problem that names an execution: its status, its code, its detail and the execution.
 async fn run_problem(answer: Response) -> (u16, String, String, String) {
