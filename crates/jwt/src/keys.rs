@@ -92,7 +92,7 @@ fn key_files(directory: &Path) -> Result<Vec<PathBuf>, KeyError> {
 }
 
 /// Lists the files of a directory whose names `wanted` accepts, in the order of their names.
-pub(crate) fn list(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, KeyError> {
+pub fn list(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, KeyError> {
     let mut files = Vec::new();
     for entry in directory.read_dir().map_err(KeyError::file(directory))? {
         let entry = entry.map_err(KeyError::file(directory))?;
@@ -104,12 +104,13 @@ pub(crate) fn list(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<Ve
     Ok(files)
 }
 
-pub(crate) fn create_directory(directory: &Path) -> Result<(), KeyError> {
+/// Makes a directory for keys, which only its owner may enter, unless it is there.
+pub fn create_directory(directory: &Path) -> Result<(), KeyError> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(KeyError::file(directory))
 }
 
 /// Reads a private key's file, and refuses one that anybody but its owner may touch.
-pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+pub fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     read(path, 0o077, "a private key must not be open to its group or to others (chmod 600)")
 }
 
@@ -131,7 +132,7 @@ fn read(path: &Path, forbidden: u32, rule: &'static str) -> Result<Zeroizing<Str
 }
 
 /// Writes a new private key. A file that is there already is left alone: it won the race.
-pub(crate) fn write_private(path: &Path, label: &str, key: &[u8]) -> Result<(), KeyError> {
+pub fn write_private(path: &Path, label: &str, key: &[u8]) -> Result<(), KeyError> {
     let text = Zeroizing::new(pem::encode(&pem::Pem::new(label, key)));
     match temporary(path, &text)?.persist_noclobber(path) {
         Ok(_) => sync_directory(path),

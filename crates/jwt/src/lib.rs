@@ -20,3 +20,8 @@ pub use jwks::{Jwk, Jwks};
 pub use keys::SigningKeys;
 pub use revocation::RevokedSessions;
 pub use secret_key::SecretKey;
+
+/// Files of keys of other kinds, kept by the same rules.
+pub mod key_files {
+    pub use crate::keys::{create_directory, list, read_private, write_private};
+}

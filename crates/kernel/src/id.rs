@@ -88,6 +88,8 @@ typed_id! {
     LogLineId = "log line";
     /// One request, as logs and problem answers name it.
     RequestId = "request";
+    /// One secret of a function.
+    SecretId = "secret";
     /// A sign-in and the family of tokens that came of it.
     SessionId = "session";
     /// An access token, by its `jti`.

@@ -9,7 +9,7 @@ mod page;
 pub use clock::{Clock, FixedClock, SharedClock, SystemClock};
 pub use code::ErrorCode;
 pub use id::{
-    DeploymentId, ExecutionId, FunctionId, InstanceId, InvalidId, LogLineId, RequestId, SessionId, TokenId,
-    UserId,
+    DeploymentId, ExecutionId, FunctionId, InstanceId, InvalidId, LogLineId, RequestId, SecretId, SessionId,
+    TokenId, UserId,
 };
 pub use page::{Cursor, InvalidPage, Page, PageRequest};

@@ -92,6 +92,51 @@ pub struct FunctionConfigPatch {
     pub env: Option<BTreeMap<String, String>>,
 }
 
+/// `PUT /functions/{id}/secrets/{key}`.
+#[derive(Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(try_from = "Value")]
+pub struct SecretRequest {
+    /// The secret: text of at most 32 KiB.
+    pub value: String,
+}
+
+/// Without the value.
+impl fmt::Debug for SecretRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretRequest").finish_non_exhaustive()
+    }
+}
+
+/// Unlike a derived reading, its faults repeat nothing of what was sent: that may be the secret.
+impl TryFrom<Value> for SecretRequest {
+    type Error = &'static str;
+
+    fn try_from(body: Value) -> Result<Self, &'static str> {
+        let Value::Object(mut fields) = body else { return Err("must be an object with the field `value`") };
+        let value = fields.remove("value");
+        if !fields.is_empty() {
+            return Err("must have no other field than `value`");
+        }
+        match value {
+            Some(Value::String(value)) => Ok(Self { value }),
+            Some(_) => Err("`value` must be a string"),
+            None => Err("missing field `value`"),
+        }
+    }
+}
+
+/// A secret of a function: all but its value, which nothing shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SecretBody {
+    /// The variable that holds it.
+    #[schema(example = "STRIPE_KEY")]
+    pub name: String,
+    /// When it was first set.
+    pub created_at: DateTime<Utc>,
+    /// When it was last set.
+    pub updated_at: DateTime<Utc>,
+}
+
 /// Where a function stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -9,6 +9,7 @@ use slipway_db::Database;
 use slipway_jwt::{IdentityVerifier, ServiceName, TrustedKeys};
 use slipway_kernel::SharedClock;
 use slipway_runtime::{ContainerRuntime, PodmanConfig, PodmanRuntime, PodmanService};
+use slipway_sealing::SealingKeys;
 use slipway_web::{Application, BoxError, Context, Readiness, Service};
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi as _;
@@ -21,7 +22,7 @@ use crate::instances::Instances;
 use crate::records::{Flusher, Records};
 use crate::routes;
 use crate::runner_id::RunnerId;
-use crate::service::{Builds, Deployments, Executions, Functions, Invocations};
+use crate::service::{Builds, Deployments, Executions, Functions, Invocations, Secrets};
 
 /// The tables of function-runner.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -97,6 +98,7 @@ impl Service for FunctionRunner {
 struct Host {
     runner: RunnerId,
     verifier: IdentityVerifier,
+    keys: Arc<SealingKeys>,
 }
 
 impl Host {
@@ -107,10 +109,12 @@ impl Host {
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&config.state_dir)?;
         let name: ServiceName = FunctionRunner::NAME.parse()?;
+        let keys = SealingKeys::load_or_create(&config.keys_dir, FunctionRunner::NAME)?;
         let trusted = TrustedKeys::load(&config.keys_dir)?;
         Ok(Self {
             runner: RunnerId::load_or_create(&config.state_dir)?,
             verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),
+            keys: Arc::new(keys),
         })
     }
 }
@@ -120,6 +124,7 @@ impl Host {
 struct Parts {
     functions: Data<Functions>,
     deployments: Data<Deployments>,
+    secrets: Data<Secrets>,
     executions: Data<Executions>,
     invocations: Data<Invocations>,
     idempotency: Data<Idempotency>,
@@ -147,6 +152,7 @@ impl Parts {
             config.instances.clone(),
             host.runner.clone(),
             Arc::clone(&podman),
+            Arc::clone(&host.keys),
             stop.clone(),
         )
         .await?;
@@ -166,7 +172,7 @@ impl Parts {
             instances.clone(),
             Arc::clone(&images),
             queue.clone(),
-            stop,
+            stop.clone(),
         ));
         tokio::spawn(Arc::clone(&builds).recover_and_sweep(workspaces.clone()));
         let deployments = Deployments::new(
@@ -178,11 +184,16 @@ impl Parts {
             workspaces,
             config.deployments.clone(),
         );
+        let secrets =
+            Secrets::new(db.clone(), Arc::clone(&clock), Arc::clone(&functions), Arc::clone(&host.keys));
+        let secrets = Arc::new(secrets);
+        tokio::spawn(Arc::clone(&secrets).seal_anew(stop));
         let invocations = Invocations::new(instances.clone(), Arc::clone(&records), Arc::clone(&clock));
         Ok(Self {
             executions: Data::new(Executions::new(Arc::clone(&functions), records)),
             invocations: Data::new(invocations),
             functions: functions.into(),
+            secrets: secrets.into(),
             deployments: Data::new(deployments),
             idempotency: Data::new(Idempotency::new(db.clone(), clock)),
             builds,
@@ -195,6 +206,7 @@ impl Parts {
     fn add_to(&self, app: &mut ServiceConfig) {
         app.app_data(self.functions.clone())
             .app_data(self.deployments.clone())
+            .app_data(self.secrets.clone())
             .app_data(self.executions.clone())
             .app_data(self.invocations.clone())
             .app_data(self.idempotency.clone());

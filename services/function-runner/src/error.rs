@@ -2,6 +2,7 @@ use slipway_db::DbError;
 use slipway_kernel::ErrorCode;
 use slipway_models::problem::FieldError;
 use slipway_runtime::RuntimeError;
+use slipway_sealing::SealError;
 use slipway_web::Problem;
 use slipway_web::http::StatusCode;
 
@@ -19,6 +20,10 @@ pub(crate) enum FunctionError {
     DeploymentNotFound,
     #[error("there is no such execution")]
     ExecutionNotFound,
+    #[error("there is no such secret")]
+    SecretNotFound,
+    #[error("{0}")]
+    TooManySecrets(String),
     #[error("no version of the function is active")]
     NotActive,
     #[error("the function has no version {0}")]
@@ -49,6 +54,8 @@ pub(crate) enum FunctionError {
     Database(#[from] DbError),
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    Sealing(#[from] SealError),
     #[error("the host's files: {0}")]
     Host(#[from] std::io::Error),
     #[error("blocking work did not come to its end: {0}")]
@@ -83,6 +90,7 @@ impl From<FunctionError> for Problem {
             FunctionError::NotFound
             | FunctionError::DeploymentNotFound
             | FunctionError::ExecutionNotFound
+            | FunctionError::SecretNotFound
             | FunctionError::VersionNotFound(_) => Self::not_found(detail),
             FunctionError::NotActive => conflict("function_not_active"),
             FunctionError::VersionFailed(_) => conflict("version_failed"),
@@ -91,6 +99,7 @@ impl From<FunctionError> for Problem {
             FunctionError::Invalid(faults) => Self::validation(faults),
             FunctionError::Archive(_) => refused("invalid_archive"),
             FunctionError::Project(_) => refused("invalid_project"),
+            FunctionError::TooManySecrets(_) => refused("too_many_secrets"),
             FunctionError::BuildFailed { .. } => refused("build_failed"),
             FunctionError::TooManyBuilds(_) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::new("too_many_builds"), detail)
@@ -101,9 +110,10 @@ impl From<FunctionError> for Problem {
             | FunctionError::Starting
             | FunctionError::NoBaseImage(_)
             | FunctionError::Runtime(_) => Self::unavailable(error),
-            FunctionError::Database(_) | FunctionError::Host(_) | FunctionError::Blocking(_) => {
-                Self::internal(error)
-            }
+            FunctionError::Database(_)
+            | FunctionError::Host(_)
+            | FunctionError::Sealing(_)
+            | FunctionError::Blocking(_) => Self::internal(error),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The only table of function-runner's URLs.
 
-use actix_web::web::{ServiceConfig, delete, get, patch, post};
+use actix_web::web::{ServiceConfig, delete, get, patch, post, put};
 use slipway_models::problem::ProblemBody;
 use slipway_web::{BodyLimit, resource};
 use utoipa::OpenApi;
@@ -25,6 +25,12 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         .service(resource("/api/v1/functions/{id}/rollback").route(post().to(handlers::roll_back)))
         .service(resource("/api/v1/functions/{id}/executions").route(get().to(handlers::executions)))
         .service(resource("/api/v1/functions/{id}/logs").route(get().to(handlers::logs)))
+        .service(resource("/api/v1/functions/{id}/secrets").route(get().to(handlers::secrets)))
+        .service(
+            resource("/api/v1/functions/{id}/secrets/{key}")
+                .route(put().to(handlers::set_secret))
+                .route(delete().to(handlers::delete_secret)),
+        )
         .service(resource("/api/v1/executions/{id}").route(get().to(handlers::execution)))
         .service(resource("/api/v1/deployments/{id}").route(get().to(handlers::deployment)))
         .service(resource("/api/v1/deployments/{id}/logs").route(get().to(handlers::deployment_log)));
@@ -43,6 +49,9 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::executions,
         handlers::execution,
         handlers::logs,
+        handlers::secrets,
+        handlers::set_secret,
+        handlers::delete_secret,
         handlers::deployments,
         handlers::roll_back,
         handlers::deployment,

@@ -54,6 +54,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    function_secrets (id) {
+        id -> Uuid,
+        function_id -> Uuid,
+        owner_id -> Uuid,
+        name -> Text,
+        sealed -> Bytea,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     log_lines (id) {
         id -> Uuid,
         function_id -> Uuid,

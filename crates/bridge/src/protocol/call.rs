@@ -6,8 +6,8 @@ use std::fmt;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-/// The largest body of `PUT /configure`, in bytes.
-pub const MAX_CONFIGURE_BYTES: usize = 1024 * 1024;
+/// The largest body of `PUT /configure`, in bytes: 256 KiB of settings and secrets, whatever JSON makes of them.
+pub const MAX_CONFIGURE_BYTES: usize = 2 * 1024 * 1024;
 /// The largest head of a call, in bytes of JSON.
 pub const MAX_HEAD_BYTES: usize = 256 * 1024;
 /// The largest body of a call or of an answer, in bytes.

@@ -161,6 +161,8 @@ fn beginning_of(result: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use chrono::TimeZone as _;
     use slipway_kernel::DeploymentId;
     use slipway_models::functions::{FunctionConfig, Runtime};
@@ -184,6 +186,7 @@ mod tests {
             entry: None,
             config: FunctionConfig::default(),
             revision: Revision::default(),
+            secrets: Arc::default(),
         };
         Execution::queued(&version, Trigger::Invoke, at(0))
     }

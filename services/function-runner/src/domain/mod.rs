@@ -5,10 +5,14 @@ mod deployment;
 mod execution;
 mod function;
 mod log_line;
+mod secret;
 mod version;
 
 pub use deployment::Deployment;
 pub use execution::{Execution, Trigger};
 pub use function::{Function, FunctionName, InvalidName};
 pub use log_line::{LogFilter, LogLine, without_nul};
+pub use secret::{
+    InvalidSecretName, MAX_SECRET_BYTES, MAX_SECRETS, MAX_SECRETS_BYTES, Sealed, Secret, SecretName,
+};
 pub use version::{Revision, Version};

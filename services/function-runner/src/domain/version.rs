@@ -1,5 +1,9 @@
+use std::sync::Arc;
+
 use slipway_kernel::{DeploymentId, FunctionId, UserId};
 use slipway_models::functions::{FunctionConfig, Runtime};
+
+use super::Secret;
 
 /// All that an instance needs to know of the version it serves.
 ///
@@ -25,6 +29,8 @@ pub struct Version {
     pub entry: Option<String>,
     /// How it runs.
     pub config: FunctionConfig,
+    /// What its instances are told besides, sealed.
+    pub secrets: Arc<[Secret]>,
     /// How recent the knowledge of it is.
     pub revision: Revision,
 }

@@ -4,6 +4,7 @@ use slipway_models::functions::{FunctionBody, FunctionConfigPatch};
 use slipway_models::problem::ProblemBody;
 use slipway_web::{Caller, Json, Problem};
 
+use crate::error::FunctionError;
 use crate::service::Functions;
 
 /// Changes how one of the caller's functions runs.
@@ -26,5 +27,8 @@ pub(crate) async fn configure(
     id: web::Path<FunctionId>,
     Json(patch): Json<FunctionConfigPatch>,
 ) -> Result<web::Json<FunctionBody>, Problem> {
-    Ok(web::Json(functions.configure(caller.user_id(), *id, patch).await?.into()))
+    let (functions, owner, id) = (functions.into_inner(), caller.user_id(), *id);
+    // A task of its own: a client that hangs up leaves no configuration that is written and not known.
+    let configured = tokio::spawn(async move { functions.configure(owner, id, patch).await });
+    Ok(web::Json(configured.await.map_err(FunctionError::from)??.into()))
 }

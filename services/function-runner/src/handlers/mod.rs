@@ -2,6 +2,7 @@
 
 mod configure;
 mod delete;
+mod delete_secret;
 mod deploy;
 mod deployment;
 mod deployment_log;
@@ -14,10 +15,13 @@ mod idempotency;
 mod invoke;
 mod logs;
 mod roll_back;
+mod secrets;
+mod set_secret;
 mod upload;
 
 pub(crate) use configure::*;
 pub(crate) use delete::*;
+pub(crate) use delete_secret::*;
 pub(crate) use deploy::*;
 pub(crate) use deployment::*;
 pub(crate) use deployment_log::*;
@@ -30,3 +34,5 @@ pub(crate) use idempotency::Idempotency;
 pub(crate) use invoke::*;
 pub(crate) use logs::*;
 pub(crate) use roll_back::*;
+pub(crate) use secrets::*;
+pub(crate) use set_secret::*;

@@ -1,5 +1,6 @@
 //! From nothing to an instance whose handler is loaded.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -13,6 +14,7 @@ use slipway_runtime::{ContainerStatus, InstanceLimits, InstanceSpec, Labels, Run
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
+use super::environment::environment;
 use super::pool::Seat;
 use super::{BridgeError, CheckFailure, Connection, Instance, Registered, Remains, Shared, StartFailure};
 use crate::domain::Version;
@@ -83,6 +85,8 @@ impl Shared {
         remains: &mut Remains,
         version: &Version,
     ) -> Result<(Connection, Vec<LogLine>), StartFailure> {
+        let environment = environment(version, &self.keys)
+            .map_err(|cause| StartFailure::Platform(format!("its secrets do not open: {cause}")))?;
         let listener =
             self.listen(remains.id).map_err(|cause| platform("its socket cannot be made", &cause))?;
         let spec = self.describe(remains.id, version);
@@ -98,7 +102,7 @@ impl Shared {
         drop(listener);
         let _ = fs::remove_file(self.config.socket(remains.id));
 
-        match load(stream, version).await {
+        match load(stream, version, environment).await {
             Ok(Loaded { end: Outcome::Succeeded, connection, lines }) => Ok((connection, lines)),
             Ok(Loaded { end: Outcome::Failed { error }, lines, .. }) => Err(CheckFailure {
                 kind: error.kind,
@@ -209,12 +213,16 @@ struct Loaded {
     lines: Vec<LogLine>,
 }
 
-async fn load(stream: tokio::net::UnixStream, version: &Version) -> Result<Loaded, BridgeError> {
+async fn load(
+    stream: tokio::net::UnixStream,
+    version: &Version,
+    env: BTreeMap<String, String>,
+) -> Result<Loaded, BridgeError> {
     let mut connection = Connection::open(stream).await?;
     let configure = Configure {
         function_name: version.function_name.clone(),
         function_version: version.number,
-        env: version.config.env.clone(),
+        env,
         entry: version.entry.clone(),
         concurrency: 1,
         log_limit_bytes: LOG_LIMIT_BYTES,

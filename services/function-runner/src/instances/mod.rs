@@ -9,6 +9,7 @@
 
 mod config;
 mod connection;
+mod environment;
 mod launch;
 mod lease;
 mod pool;
@@ -25,6 +26,7 @@ use slipway_bridge::protocol::LogLine;
 use slipway_kernel::{FunctionId, InstanceId};
 use slipway_models::functions::ExecutionError;
 use slipway_runtime::{ContainerId, ContainerRuntime};
+use slipway_sealing::SealingKeys;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -103,6 +105,8 @@ struct Shared {
     config: InstancesConfig,
     runner: RunnerId,
     runtime: Arc<dyn ContainerRuntime>,
+    /// Open the secrets of functions.
+    keys: Arc<SealingKeys>,
     /// Where everything runs, whichever thread asks for it.
     tasks: Handle,
     pools: Mutex<Pools<Instance>>,
@@ -166,6 +170,7 @@ impl Instances {
         config: InstancesConfig,
         runner: RunnerId,
         runtime: Arc<dyn ContainerRuntime>,
+        keys: Arc<SealingKeys>,
         stop: CancellationToken,
     ) -> std::io::Result<Self> {
         config.prepare_directory()?;
@@ -178,6 +183,7 @@ impl Instances {
             config,
             runner,
             runtime,
+            keys,
             tasks: Handle::current(),
             pools: Mutex::new(Pools::new(limits)),
             registered: Mutex::default(),

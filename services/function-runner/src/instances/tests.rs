@@ -124,6 +124,7 @@ fn version(change: impl FnOnce(&mut Version)) -> Arc<Version> {
         entry: None,
         config: FunctionConfig::default(),
         revision: Revision::default(),
+        secrets: Arc::default(),
     };
     change(&mut version);
     Arc::new(version)

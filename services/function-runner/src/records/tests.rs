@@ -37,6 +37,7 @@ impl Home {
             entry: None,
             config: FunctionConfig::default(),
             revision: Revision::default(),
+            secrets: Arc::default(),
         };
         let database = TestDatabase::create("functions", MIGRATIONS);
         diesel::sql_query(format!(

@@ -211,7 +211,7 @@ fn advance(connection: &mut PgConnection, next: &Deployment) -> Result<Option<Ve
         return Ok(None);
     }
     function.config = config::apply(&function.config, &next.config);
-    Ok(version_of(&function, next))
+    version_of(connection, &function, next)
 }
 
 fn write_failure(connection: &mut PgConnection, failed: &Deployment, log: &str) -> Result<(), DbError> {

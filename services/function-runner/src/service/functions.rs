@@ -69,9 +69,8 @@ impl Functions {
                 let function =
                     store::functions::find(connection, owner, id)?.ok_or(FunctionError::NotFound)?;
                 let active = store::deployments::find_active(connection, owner, id)?;
-                active
-                    .and_then(|deployment| version_of(&function, &deployment))
-                    .ok_or(FunctionError::NotActive)
+                let deployment = active.ok_or(FunctionError::NotActive)?;
+                version_of(connection, &function, &deployment)?.ok_or(FunctionError::NotActive)
             })
             .await?;
         Ok(self.versions.put_read(version, &seen))
@@ -107,25 +106,44 @@ impl Functions {
         patch: FunctionConfigPatch,
     ) -> Result<Function, FunctionError> {
         config::check(&patch, "").map_err(FunctionError::Invalid)?;
+        self.change("function.configure", owner, id, move |connection, function| {
+            function.config = config::apply(&function.config, &patch);
+            store::functions::update(connection, function)?;
+            Ok(function.clone())
+        })
+        .await
+    }
+
+    /// Changes an owner's function, or what belongs to it, in one transaction in which it is locked; from then on new
+    /// calls run the new way.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        owner: UserId,
+        id: FunctionId,
+        change: impl FnOnce(&mut PgConnection, &mut Function) -> Result<T, FunctionError> + Send + 'static,
+    ) -> Result<T, FunctionError> {
         let now = self.clock.now();
         let _in_order = self.changes.lock().await;
-        let (function, version) = self
+        let (changed, version) = self
             .db
-            .transaction("function.configure", move |connection| {
+            .transaction(operation, move |connection| {
                 let mut function =
                     store::functions::lock(connection, owner, id)?.ok_or(FunctionError::NotFound)?;
-                function.config = config::apply(&function.config, &patch);
                 function.updated_at = now;
-                store::functions::update(connection, &function)?;
+                let changed = change(connection, &mut function)?;
                 let active = store::deployments::find_active(connection, owner, id)?;
-                let version = active.and_then(|deployment| version_of(&function, &deployment));
-                Ok::<_, FunctionError>((function, version))
+                let version = match active {
+                    Some(deployment) => version_of(connection, &function, &deployment)?,
+                    None => None,
+                };
+                Ok::<_, FunctionError>((changed, version))
             })
             .await?;
         if let Some(version) = version {
             self.publish(version);
         }
-        Ok(function)
+        Ok(changed)
     }
 
     /// Deletes an owner's function and all that belongs to it: rows, builds on their way, containers, images. What a
@@ -192,8 +210,8 @@ impl Functions {
                 deployment.status = DeploymentStatus::Active;
                 function.updated_at = now;
                 write_active(connection, &mut function, &deployment)?;
-                Ok(version_of(&function, &deployment)
-                    .map_or(Written::Gone, |version| Written::Active(Box::new(version))))
+                let version = version_of(connection, &function, &deployment)?;
+                Ok(version.map_or(Written::Gone, |version| Written::Active(Box::new(version))))
             })
             .await?;
         Ok(match written {
@@ -236,8 +254,8 @@ impl Functions {
                     function.updated_at = now;
                     write_active(connection, &mut function, &deployment)?;
                 }
-                let version =
-                    version_of(&function, &deployment).ok_or(FunctionError::VersionRemoved(number))?;
+                let version = version_of(connection, &function, &deployment)?
+                    .ok_or(FunctionError::VersionRemoved(number))?;
                 Ok::<_, FunctionError>((function, version))
             })
             .await?;
@@ -284,17 +302,23 @@ fn write_active(
 }
 
 /// Returns the version that a deployment makes of a function as it is now; none where it has no image.
-pub(super) fn version_of(function: &Function, deployment: &Deployment) -> Option<Version> {
-    Some(Version {
+pub(super) fn version_of(
+    connection: &mut PgConnection,
+    function: &Function,
+    deployment: &Deployment,
+) -> Result<Option<Version>, DbError> {
+    let Some(image) = deployment.image.clone() else { return Ok(None) };
+    Ok(Some(Version {
         owner: function.owner,
         function_id: function.id,
         function_name: function.name.clone(),
         deployment_id: deployment.id,
         number: deployment.version,
         runtime: deployment.runtime,
-        image: deployment.image.clone()?,
+        image,
         entry: deployment.entry.clone(),
         config: function.config.clone(),
         revision: Revision::default(),
-    })
+        secrets: store::secrets::list_all(connection, function.owner, function.id)?.into(),
+    }))
 }

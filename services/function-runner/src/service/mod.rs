@@ -6,6 +6,7 @@ mod executions;
 mod functions;
 mod invocations;
 mod recovery;
+mod secrets;
 mod versions;
 
 pub(crate) use builds::Builds;
@@ -13,3 +14,4 @@ pub(crate) use deployments::{DeployRequest, DeploymentLimits, Deployments, Targe
 pub(crate) use executions::Executions;
 pub(crate) use functions::Functions;
 pub(crate) use invocations::{Invocations, InvokeError};
+pub(crate) use secrets::Secrets;

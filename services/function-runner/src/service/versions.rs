@@ -96,6 +96,7 @@ mod tests {
             entry: None,
             config: FunctionConfig::default(),
             revision: Revision::default(),
+            secrets: Arc::default(),
         }
     }
 

@@ -26,6 +26,7 @@ fn began() -> Execution {
         entry: None,
         config: FunctionConfig::default(),
         revision: Revision::default(),
+        secrets: Arc::default(),
     };
     Execution::queued(&version, Trigger::Invoke, Utc.timestamp_opt(1_700_000_000, 0).unwrap())
 }

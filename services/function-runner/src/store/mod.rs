@@ -4,4 +4,5 @@ pub(crate) mod deployments;
 pub(crate) mod executions;
 pub(crate) mod functions;
 pub(crate) mod log_lines;
+pub(crate) mod secrets;
 mod stored;

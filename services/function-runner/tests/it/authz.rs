@@ -8,7 +8,7 @@ use slipway_web::Service as _;
 use crate::harness::TestRunner;
 
 /// Every route of function-runner; each is for people. The test fails when a documented one is missing here.
-const ROUTES: [(&str, &str); 13] = [
+const ROUTES: [(&str, &str); 16] = [
     ("GET", "/api/v1/functions"),
     ("POST", "/api/v1/functions/deploy"),
     ("GET", "/api/v1/functions/{id}"),
@@ -19,6 +19,9 @@ const ROUTES: [(&str, &str); 13] = [
     ("POST", "/api/v1/functions/{id}/invoke"),
     ("GET", "/api/v1/functions/{id}/executions"),
     ("GET", "/api/v1/functions/{id}/logs"),
+    ("GET", "/api/v1/functions/{id}/secrets"),
+    ("PUT", "/api/v1/functions/{id}/secrets/{key}"),
+    ("DELETE", "/api/v1/functions/{id}/secrets/{key}"),
     ("GET", "/api/v1/executions/{id}"),
     ("GET", "/api/v1/deployments/{id}"),
     ("GET", "/api/v1/deployments/{id}/logs"),
@@ -38,7 +41,11 @@ async fn routes_admit_people_and_nobody_else() {
     let person = runner.person().authorization;
     let service = runner.surroundings().callers.service("gateway");
     for (method, path) in ROUTES {
-        let url = format!("{}{}", runner.base, path.replace("{id}", &UserId::generate().to_string()));
+        let url = format!(
+            "{}{}",
+            runner.base,
+            path.replace("{id}", &UserId::generate().to_string()).replace("{key}", "KEY")
+        );
         for (who, authorization, expected) in [
             ("anonymous", None, 401),
             ("forged", Some("Bearer a.b.c"), 401),
@@ -68,6 +75,7 @@ async fn a_function_of_another_is_not_there() {
     for path in [
         format!("/api/v1/functions/{function}"),
         format!("/api/v1/functions/{function}/deployments"),
+        format!("/api/v1/functions/{function}/secrets"),
         format!("/api/v1/deployments/{deployment}"),
         format!("/api/v1/deployments/{deployment}/logs"),
     ] {
@@ -75,6 +83,10 @@ async fn a_function_of_another_is_not_there() {
         assert_eq!(runner.get(&path, &eve).await.status(), 404, "{path}");
     }
     let path = format!("/api/v1/functions/{function}");
+    let secret = format!("{path}/secrets/KEY");
+    let set = runner.request(Method::PUT, &secret, &eve).json(&serde_json::json!({"value": "hers"}));
+    assert_eq!(set.send().await.unwrap().status(), 404);
+    assert_eq!(runner.delete(&secret, &eve).await.status(), 404);
     assert_eq!(runner.delete(&path, &eve).await.status(), 404);
     let change = runner.request(Method::PATCH, &path, &eve).json(&serde_json::json!({"memory_mb": 64}));
     assert_eq!(change.send().await.unwrap().status(), 404);

@@ -13,3 +13,4 @@ mod invoke;
 mod migrations;
 mod recovery;
 mod rollback;
+mod secrets;

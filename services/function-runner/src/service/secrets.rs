@@ -1,0 +1,169 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use slipway_db::{Database, PgConnection};
+use slipway_kernel::{FunctionId, Page, PageRequest, SecretId, SharedClock, UserId};
+use slipway_models::problem::FieldError;
+use slipway_sealing::{OVERHEAD_BYTES, SealingKeys};
+use tokio_util::sync::CancellationToken;
+
+use super::Functions;
+use crate::domain::{MAX_SECRET_BYTES, MAX_SECRETS, MAX_SECRETS_BYTES, Sealed, Secret, SecretName};
+use crate::error::FunctionError;
+use crate::store;
+
+const RETRY: Duration = Duration::from_secs(5);
+const SEALED_ANEW_AT_A_TIME: i64 = 100;
+
+/// What functions are told and nobody else: sealed in the database, opened when an instance is configured.
+pub(crate) struct Secrets {
+    db: Database,
+    clock: SharedClock,
+    functions: Arc<Functions>,
+    keys: Arc<SealingKeys>,
+}
+
+impl Secrets {
+    pub(crate) fn new(
+        db: Database,
+        clock: SharedClock,
+        functions: Arc<Functions>,
+        keys: Arc<SealingKeys>,
+    ) -> Self {
+        Self { db, clock, functions, keys }
+    }
+
+    /// Sets a secret of an owner's function. New calls know it; those in flight end as they began.
+    pub(crate) async fn set(
+        &self,
+        owner: UserId,
+        function_id: FunctionId,
+        name: SecretName,
+        value: String,
+    ) -> Result<Secret, FunctionError> {
+        check(&value)?;
+        let now = self.clock.now();
+        let mut secret = Secret {
+            id: SecretId::generate(),
+            function_id,
+            owner,
+            name: name.as_str().to_owned(),
+            sealed: Sealed(Vec::new()),
+            created_at: now,
+            updated_at: now,
+        };
+        secret.sealed = Sealed(self.seal(&secret, value.as_bytes())?);
+        self.functions
+            .change("secret.set", owner, function_id, move |connection, _| {
+                require_room(connection, &secret)?;
+                Ok(store::secrets::insert_or_update(connection, secret)?)
+            })
+            .await
+    }
+
+    /// Deletes a secret of an owner's function.
+    pub(crate) async fn delete(
+        &self,
+        owner: UserId,
+        function_id: FunctionId,
+        name: SecretName,
+    ) -> Result<(), FunctionError> {
+        self.functions
+            .change("secret.delete", owner, function_id, move |connection, _| {
+                let is_deleted = store::secrets::delete(connection, owner, function_id, &name)?;
+                if is_deleted { Ok(()) } else { Err(FunctionError::SecretNotFound) }
+            })
+            .await
+    }
+
+    /// Lists the secrets of an owner's function, newest first.
+    pub(crate) async fn list(
+        &self,
+        owner: UserId,
+        function_id: FunctionId,
+        page: PageRequest,
+    ) -> Result<Page<Secret>, FunctionError> {
+        let rows = self
+            .db
+            .run("secret.list", move |connection| {
+                store::functions::find(connection, owner, function_id)?.ok_or(FunctionError::NotFound)?;
+                Ok::<_, FunctionError>(store::secrets::list(connection, owner, function_id, &page)?)
+            })
+            .await?;
+        Ok(Page::from_rows(rows, &page, |secret| secret.id.as_uuid()))
+    }
+
+    /// Seals anew what a key before the current one sealed, so that the file of that key may go. Runs to its end once,
+    /// or until the service stops.
+    pub(crate) async fn seal_anew(self: Arc<Self>, stop: CancellationToken) {
+        let work = async {
+            while let Err(fault) = self.seal_all_anew().await {
+                tracing::warn!(error = %fault, "secrets of an older key were not sealed anew: trying again");
+                tokio::time::sleep(RETRY).await;
+            }
+        };
+        stop.run_until_cancelled(work).await;
+    }
+
+    async fn seal_all_anew(&self) -> Result<(), FunctionError> {
+        let mut after = None;
+        loop {
+            let secrets = self
+                .db
+                .run("secret.list_of_all_owners", move |connection| {
+                    store::secrets::list_of_all_owners(connection, after, SEALED_ANEW_AT_A_TIME)
+                })
+                .await?;
+            let Some(last) = secrets.last() else { return Ok(()) };
+            after = Some(last.id);
+            for secret in secrets {
+                if self.keys.is_current(&secret.sealed.0) {
+                    continue;
+                }
+                let value = match self.keys.open(&secret.context(), &secret.sealed.0) {
+                    Ok(value) => value,
+                    Err(fault) => {
+                        tracing::error!(error = %fault, function.id = %secret.function_id, "a secret does not open");
+                        continue;
+                    }
+                };
+                let sealed = self.seal(&secret, &value)?;
+                self.db
+                    .run("secret.update_sealed", move |connection| {
+                        store::secrets::update_sealed(connection, &secret, &sealed)
+                    })
+                    .await?;
+            }
+        }
+    }
+
+    fn seal(&self, secret: &Secret, value: &[u8]) -> Result<Vec<u8>, FunctionError> {
+        Ok(self.keys.seal(&secret.context(), value)?)
+    }
+}
+
+fn check(value: &str) -> Result<(), FunctionError> {
+    let detail = if value.len() > MAX_SECRET_BYTES {
+        format!("must be at most {MAX_SECRET_BYTES} bytes")
+    } else if value.contains('\0') {
+        "must not hold a NUL".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(FunctionError::Invalid(vec![FieldError { pointer: "/value".to_owned(), detail }]))
+}
+
+/// Its function is locked: nobody else takes what room there is.
+fn require_room(connection: &mut PgConnection, secret: &Secret) -> Result<(), FunctionError> {
+    let mut others = store::secrets::list_all(connection, secret.owner, secret.function_id)?;
+    others.retain(|other| other.name != secret.name);
+    let size = |secret: &Secret| secret.name.len() + secret.sealed.0.len().saturating_sub(OVERHEAD_BYTES);
+    if others.len() >= MAX_SECRETS {
+        return Err(FunctionError::TooManySecrets(format!("a function has at most {MAX_SECRETS} secrets")));
+    }
+    if others.iter().map(size).sum::<usize>() + size(secret) > MAX_SECRETS_BYTES {
+        let detail = format!("the secrets of a function are at most {MAX_SECRETS_BYTES} bytes in all");
+        return Err(FunctionError::TooManySecrets(detail));
+    }
+    Ok(())
+}
