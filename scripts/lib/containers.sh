@@ -70,13 +70,19 @@ mounts_below() {
     awk -v prefix="$1/" 'index($5, prefix) == 1 { print $5 }' /proc/self/mountinfo | sort -r
 }
 
-network_interface() {
+# Prints the bridges of the stack's networks, a line each.
+network_interfaces() {
     sed -n 's/.*"network_interface": "\(.*\)".*/\1/p' "$STATE_DIR"/networks/*.json 2>/dev/null || true
 }
 
-# Removes every container of this stack, its storage, mounts and network. The directories must not be in use.
+# Prints the ids of the function-runners that left networks of instances.
+network_runners() {
+    sed -n 's/.*"dev\.slipway\.runner": "\([0-9a-f]*\)".*/\1/p' "$STATE_DIR"/networks/*.json 2>/dev/null | sort -u
+}
+
+# Removes every container of this stack, its storage, mounts and networks. The directories must not be in use.
 forget_containers() {
-    local interface
+    local interface runner
     if [[ -e $CONTAINERS_STORAGE_CONF ]]; then
         podman rm --all --force --time 0 >/dev/null || say "podman rm failed: cleaning up by hand"
         podman rm --all --force --storage >/dev/null 2>&1 || true
@@ -84,10 +90,14 @@ forget_containers() {
     if ((EUID == 0)); then
         mounts_below "$STATE_DIR" | xargs -r umount --lazy
         mounts_below "$RUN_DIR" | xargs -r umount --lazy
-        interface=$(network_interface)
-        if [[ -n $interface ]] && ip link show "$interface" >/dev/null 2>&1; then
-            ip link delete "$interface"
-        fi
+        for interface in $(network_interfaces); do
+            if ip link show "$interface" >/dev/null 2>&1; then
+                ip link delete "$interface"
+            fi
+        done
+        for runner in $(network_runners); do
+            scripts/forget-egress "$runner"
+        done
         rm -rf "$STATE_DIR/containers" "$RUN_DIR/containers" "$RUN_DIR/libpod"
     else
         # The files and the mount belong to this user's namespace.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use slipway_testkit::required_setting;
 
+use crate::projects::repository;
+
 /// The label by which a function-runner finds its containers and images.
 const RUNNER_LABEL: &str = "dev.slipway.runner";
 
@@ -20,6 +22,11 @@ pub fn images_of(state: &Path) -> Vec<String> {
         .collect()
 }
 
+/// Lists the networks of the instances of the runner whose state directory this is.
+pub fn networks_of(state: &Path) -> Vec<String> {
+    listed(state, &["network", "ls", "--format", "{{.Name}}"])
+}
+
 /// Removes what a platform that was killed left behind. What stays all the same, `scripts/check-nothing-left` finds.
 pub(crate) fn remove_all_of(state: &Path) {
     for container in containers_of(state) {
@@ -28,11 +35,23 @@ pub(crate) fn remove_all_of(state: &Path) {
     for image in images_of(state) {
         podman(&["rmi", "--force", &image]);
     }
+    for network in networks_of(state) {
+        podman(&["network", "rm", "--force", &network]);
+    }
+    if let Some(runner) = runner_of(state) {
+        let forgotten = Command::new(repository().join("scripts/forget-egress")).arg(runner).status();
+        assert!(forgotten.is_ok_and(|status| status.success()) || std::thread::panicking());
+    }
+}
+
+/// The id of the runner, once it has one.
+fn runner_of(state: &Path) -> Option<String> {
+    std::fs::read_to_string(state.join("runner-id")).ok().map(|runner| runner.trim().to_owned())
 }
 
 fn listed(state: &Path, arguments: &[&str]) -> Vec<String> {
-    let Ok(runner) = std::fs::read_to_string(state.join("runner-id")) else { return Vec::new() };
-    let filter = format!("label={RUNNER_LABEL}={}", runner.trim());
+    let Some(runner) = runner_of(state) else { return Vec::new() };
+    let filter = format!("label={RUNNER_LABEL}={runner}");
     let arguments = [arguments, &["--filter", &filter]].concat();
     podman(&arguments).lines().map(str::to_owned).collect()
 }

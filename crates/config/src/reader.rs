@@ -45,6 +45,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads a list whose entries are separated by commas, with or without spaces; it may be absent, or empty.
+    pub fn list<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<Vec<T>> {
+        let entries = self.text(name)?.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        match entries.map(str::parse).collect() {
+            Ok(list) => Some(list),
+            Err(fault) => {
+                self.refuse(name, format_args!("cannot be read: {fault}"));
+                None
+            }
+        }
+    }
+
     /// Reads a setting that must be there. Its stand-in, where it is not, is an empty text.
     pub fn required(&mut self, name: &str) -> String {
         if self.settings.get(name).is_none() {
@@ -106,6 +118,20 @@ mod tests {
             "AUTH_PORT cannot be read: invalid digit found in string\n\
              POOL_SIZE must lie in 1..=100\n\
              AUTH_DATABASE_URL is not set"
+        );
+    }
+
+    #[test]
+    fn a_list_is_separated_by_commas_and_may_be_empty() {
+        let settings = Settings::from_pairs([("PORTS", "80, 443,"), ("NONE", ""), ("BAD", "80,x")]);
+        let mut reader = Reader::new(&settings);
+        assert_eq!(reader.list::<u16>("PORTS"), Some(vec![80, 443]));
+        assert_eq!(reader.list::<u16>("NONE"), Some(vec![]));
+        assert_eq!(reader.list::<u16>("ABSENT"), None);
+        assert_eq!(reader.list::<u16>("BAD"), None);
+        assert_eq!(
+            reader.finish().unwrap_err().to_string(),
+            "BAD cannot be read: invalid digit found in string"
         );
     }
 

@@ -51,6 +51,8 @@ pub struct FunctionConfig {
     pub max_instances: u32,
     /// The size of the writable `/tmp`, in MiB: 1 to 1024.
     pub tmp_mb: u32,
+    /// Whether it reaches the public internet; else it has no network.
+    pub egress: bool,
     /// Settings of the function's own.
     pub env: BTreeMap<String, String>,
 }
@@ -63,6 +65,7 @@ impl Default for FunctionConfig {
             timeout_ms: 5_000,
             max_instances: 10,
             tmp_mb: 64,
+            egress: false,
             env: BTreeMap::new(),
         }
     }
@@ -87,6 +90,9 @@ pub struct FunctionConfigPatch {
     /// See [`FunctionConfig::tmp_mb`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tmp_mb: Option<u32>,
+    /// See [`FunctionConfig::egress`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<bool>,
     /// The whole of the settings: it takes the place of what was there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<BTreeMap<String, String>>,

@@ -15,6 +15,9 @@ pub enum RuntimeError {
     /// The build ran and failed by its own fault. `log_tail` is the end of its log, at most 8 KiB.
     #[error("the build failed: {message}")]
     BuildFailed { message: String, log_tail: String },
+    /// This host, or the way the runtime runs on it, cannot do that at all. `what` says why.
+    #[error("this host cannot do that: {what}")]
+    Unsupported { what: String },
     #[error("{what} took longer than {after:?}")]
     TimedOut { what: &'static str, after: Duration },
     /// An answer that this crate does not understand.

@@ -16,7 +16,7 @@ impl fmt::Display for ContainerId {
 }
 
 /// One instance of a function. What is not here is not a choice: read-only root, user 1000:1000, no capabilities, no
-/// new privileges, no network, nothing of the host but `socket_directory`.
+/// new privileges, nothing of the host but `socket_directory`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceSpec {
     /// Unique on the host; `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
@@ -31,6 +31,9 @@ pub struct InstanceSpec {
     /// (0711 and 0666): inside, the caller is neither its owner nor root.
     pub socket_directory: PathBuf,
     pub limits: InstanceLimits,
+    /// The name of an egress network that was made by [`ensure_network`](crate::ContainerRuntime::ensure_network);
+    /// `None` is no network at all.
+    pub network: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

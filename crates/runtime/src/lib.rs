@@ -3,6 +3,7 @@
 mod error;
 mod image;
 mod instance;
+mod network;
 mod podman;
 mod process;
 mod runtime;
@@ -14,6 +15,7 @@ pub use instance::{
     ContainerId, ContainerState, ContainerStatus, InstanceLimits, InstanceSpec, Labels, OwnedContainer,
     Removal,
 };
+pub use network::{Destination, EgressConfig, NetworkSpec, NoDestination, OwnedNetwork};
 pub use podman::{PodmanConfig, PodmanRuntime};
 pub use runtime::{ContainerRuntime, RuntimeReport};
 pub use service::{PodmanService, PodmanServiceConfig, ServiceError};

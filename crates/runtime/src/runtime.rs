@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    BuildSpec, ContainerId, ContainerState, ImageId, ImageSummary, InstanceSpec, Labels, OnLine,
-    OwnedContainer, Removal, RuntimeError,
+    BuildSpec, ContainerId, ContainerState, ImageId, ImageSummary, InstanceSpec, Labels, NetworkSpec, OnLine,
+    OwnedContainer, OwnedNetwork, Removal, RuntimeError,
 };
 
 /// What a container runtime can do here; readiness shows it.
@@ -42,6 +42,22 @@ pub trait ContainerRuntime: Send + Sync {
     async fn list_owned(&self, labels: &Labels) -> Result<Vec<OwnedContainer>, RuntimeError>;
 
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerState, RuntimeError>;
+
+    /// Says whether instances may have an egress network here: `Unsupported` with the reason where they may not.
+    async fn require_egress(&self) -> Result<(), RuntimeError>;
+
+    /// Makes an egress network unless it is there, and puts the rules of all of them in place before. `Unsupported`
+    /// where this host cannot hold them.
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), RuntimeError>;
+
+    /// Removes an egress network. Returns whether it was there; `Refused` while a container uses it.
+    async fn remove_network(&self, name: &str) -> Result<bool, RuntimeError>;
+
+    /// Lists the networks that carry all of these labels.
+    async fn list_networks(&self, labels: &Labels) -> Result<Vec<OwnedNetwork>, RuntimeError>;
+
+    /// Removes the rules of egress networks, once there is none. Rules that are not there are fine.
+    async fn close_egress(&self) -> Result<(), RuntimeError>;
 
     /// The end of what the container's first process printed, both streams, for one that never became ready. At
     /// most 64 KiB are kept; bytes that are not UTF-8 are replaced.

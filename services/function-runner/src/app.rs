@@ -60,8 +60,10 @@ impl Service for FunctionRunner {
         } else {
             None
         };
-        let podman: Arc<dyn ContainerRuntime> =
-            Arc::new(PodmanRuntime::new(PodmanConfig::new(&config.podman.socket)));
+        let podman: Arc<dyn ContainerRuntime> = Arc::new(PodmanRuntime::new(PodmanConfig {
+            egress: Some(config.egress.of_runner(&host.runner)),
+            ..PodmanConfig::new(&config.podman.socket)
+        }));
         let parts = Parts::assemble(&config, &db, clock, &host, Arc::clone(&podman), stop).await?;
 
         let readiness = readiness(db, podman, Arc::clone(&parts.builds));

@@ -8,7 +8,7 @@ use slipway_web::ServerConfig;
 
 use crate::archive;
 use crate::build::BuildSettings;
-use crate::instances::InstancesConfig;
+use crate::instances::{EgressSettings, InstancesConfig};
 use crate::records::RecordsConfig;
 use crate::service::DeploymentLimits;
 
@@ -31,6 +31,8 @@ pub struct Config {
     pub is_podman_managed: bool,
     /// How instances are kept.
     pub instances: InstancesConfig,
+    /// What instances with a network may reach.
+    pub egress: EgressSettings,
     /// How runs are recorded.
     pub records: RecordsConfig,
     /// How many images are built at a time.
@@ -53,6 +55,7 @@ impl Config {
             podman: read_podman(reader, &run_dir),
             is_podman_managed: reader.or("PODMAN_MANAGED", false),
             instances: InstancesConfig::read(reader, &run_dir),
+            egress: EgressSettings::read(reader),
             records: RecordsConfig::read(reader, &state_dir),
             build: read_build(reader),
             builds_at_a_time: reader.within("BUILDS_AT_A_TIME", 2, 1..=64),

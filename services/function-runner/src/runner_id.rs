@@ -31,6 +31,12 @@ impl RunnerId {
         fs::rename(&draft, &path)?;
         Ok(Self(id))
     }
+
+    /// Returns the end of the id, of at most 12 digits: these are random, and short enough for names that have
+    /// little room.
+    pub(crate) fn last_digits(&self, count: usize) -> &str {
+        self.0.get(self.0.len().saturating_sub(count)..).unwrap_or(&self.0)
+    }
 }
 
 impl fmt::Display for RunnerId {

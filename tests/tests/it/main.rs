@@ -4,6 +4,7 @@
 mod archives;
 mod bad_input;
 mod crash;
+mod egress;
 mod examples;
 mod failures;
 mod isolation;

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::create::{self, LOG_BYTES};
 use super::transport::within;
-use super::{PodmanRuntime, cgroup};
+use super::{PodmanRuntime, cgroup, networks};
 use crate::{
     ContainerId, ContainerState, ContainerStatus, InstanceSpec, Labels, OwnedContainer, Removal, RuntimeError,
 };
@@ -38,7 +38,12 @@ pub(super) async fn create(
     runtime: &PodmanRuntime,
     spec: &InstanceSpec,
 ) -> Result<ContainerId, RuntimeError> {
-    let body = create::body(spec, runtime.host().await?.rootless);
+    // An instance with a network comes to be only where the promises of one are held.
+    let egress = match spec.network {
+        Some(_) => Some(networks::require_egress(runtime).await?),
+        None => None,
+    };
+    let body = create::body(spec, runtime.host().await?.rootless, egress);
     let _permit = runtime.starts.acquire().await;
     let created: Result<Created, _> = runtime.transport.post("/containers/create", &body).await;
     match created {

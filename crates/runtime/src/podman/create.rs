@@ -1,7 +1,7 @@
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
-use crate::InstanceSpec;
+use crate::{EgressConfig, InstanceSpec};
 
 /// Where an instance finds its socket.
 const SOCKET_DIRECTORY: &str = "/run/slipway";
@@ -19,7 +19,7 @@ const OUT_OF_MEMORY_SCORE: i32 = 500;
 
 /// The body of Podman's container creation (its `SpecGenerator`). Limits are all spelled out: a default that exceeds
 /// the host's hard limit makes the container fail.
-pub(super) fn body(spec: &InstanceSpec, rootless: bool) -> Value {
+pub(super) fn body(spec: &InstanceSpec, rootless: bool, egress: Option<&EgressConfig>) -> Value {
     let mut body = json!({
         "name": spec.name,
         "image": spec.image,
@@ -41,8 +41,8 @@ pub(super) fn body(spec: &InstanceSpec, rootless: bool) -> Value {
         "read_only_filesystem": true,
         "image_volume_mode": "ignore",
         "use_image_hosts": true,
-        "use_image_resolve_conf": true,
-        "netns": { "nsmode": "none" },
+        "use_image_resolve_conf": spec.network.is_none(),
+        "netns": { "nsmode": if spec.network.is_some() { "bridge" } else { "none" } },
         "pidns": { "nsmode": "private" },
         "ipcns": { "nsmode": "private" },
         "utsns": { "nsmode": "private" },
@@ -56,6 +56,12 @@ pub(super) fn body(spec: &InstanceSpec, rootless: bool) -> Value {
     if let Some((program, arguments)) = spec.command.split_first() {
         body["entrypoint"] = json!([program]);
         body["command"] = json!(arguments);
+    }
+    if let (Some(network), Some(egress)) = (&spec.network, egress) {
+        body["networks"] = json!({ network: {} });
+        body["dns_server"] = json!(egress.resolvers);
+        // None: the host's own would tell its domain.
+        body["dns_search"] = json!(["."]);
     }
     if !rootless {
         // Without root, every container is inside the user's own namespace already, and its ranges seldom hold two.

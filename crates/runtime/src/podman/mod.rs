@@ -10,8 +10,10 @@ mod cgroup;
 mod containers;
 mod create;
 mod disk;
+mod firewall;
 mod images;
 mod log_tail;
+mod networks;
 mod transport;
 
 use std::collections::HashMap;
@@ -25,8 +27,9 @@ use podman_api::models::Info;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::{
-    BuildSpec, ContainerId, ContainerRuntime, ContainerState, ImageId, ImageSummary, InstanceSpec, Labels,
-    OnLine, OwnedContainer, Removal, RuntimeError, RuntimeReport,
+    BuildSpec, ContainerId, ContainerRuntime, ContainerState, EgressConfig, ImageId, ImageSummary,
+    InstanceSpec, Labels, NetworkSpec, OnLine, OwnedContainer, OwnedNetwork, Removal, RuntimeError,
+    RuntimeReport,
 };
 use transport::Transport;
 
@@ -40,16 +43,19 @@ pub struct PodmanConfig {
     pub request_timeout: Duration,
     /// Bytes of the disk of Podman's storage that builds leave free: whatever runs while less is free is ended.
     pub disk_left_free: u64,
+    /// What instances with a network may reach; `None` refuses them.
+    pub egress: Option<EgressConfig>,
 }
 
 impl PodmanConfig {
-    /// The defaults for a socket: 4 starts at once, 30 seconds a request, 1 GiB left free.
+    /// The defaults for a socket: 4 starts at once, 30 seconds a request, 1 GiB left free, no egress.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         Self {
             socket: socket.into(),
             concurrent_starts: 4,
             request_timeout: Duration::from_secs(30),
             disk_left_free: 1 << 30,
+            egress: None,
         }
     }
 }
@@ -172,6 +178,26 @@ impl ContainerRuntime for PodmanRuntime {
 
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerState, RuntimeError> {
         containers::inspect(self, id).await
+    }
+
+    async fn require_egress(&self) -> Result<(), RuntimeError> {
+        networks::require_egress(self).await.map(drop)
+    }
+
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), RuntimeError> {
+        networks::ensure(self, spec).await
+    }
+
+    async fn remove_network(&self, name: &str) -> Result<bool, RuntimeError> {
+        networks::remove(self, name).await
+    }
+
+    async fn list_networks(&self, labels: &Labels) -> Result<Vec<OwnedNetwork>, RuntimeError> {
+        networks::list(self, labels).await
+    }
+
+    async fn close_egress(&self) -> Result<(), RuntimeError> {
+        networks::close_egress(self).await
     }
 
     async fn log_tail(&self, id: &ContainerId, lines: usize) -> Result<String, RuntimeError> {

@@ -17,7 +17,7 @@ pub(crate) const BOUND: Duration = Duration::from_mins(1);
 /// An image of a static busybox, and all that a test makes under one label of its own.
 pub(crate) struct Fixture {
     pub(crate) podman: PodmanRuntime,
-    socket: PathBuf,
+    pub(crate) socket: PathBuf,
     pub(crate) labels: Labels,
     pub(crate) image: String,
     pub(crate) directory: TempDir,
@@ -124,6 +124,7 @@ impl Fixture {
                 open_files: 256,
                 tmp: 4 * MIB,
             },
+            network: None,
         }
     }
 

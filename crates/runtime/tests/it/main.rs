@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has said what is wrong")]
 
 mod build;
+mod egress;
 mod fixture;
 mod lifecycle;
 mod limits;

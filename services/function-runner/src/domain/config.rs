@@ -46,6 +46,7 @@ pub fn apply(config: &FunctionConfig, patch: &FunctionConfigPatch) -> FunctionCo
         timeout_ms: patch.timeout_ms.unwrap_or(config.timeout_ms),
         max_instances: patch.max_instances.unwrap_or(config.max_instances),
         tmp_mb: patch.tmp_mb.unwrap_or(config.tmp_mb),
+        egress: patch.egress.unwrap_or(config.egress),
         env: patch.env.as_ref().unwrap_or(&config.env).clone(),
     }
 }
@@ -58,6 +59,7 @@ pub fn merge(first: FunctionConfigPatch, second: FunctionConfigPatch) -> Functio
         timeout_ms: second.timeout_ms.or(first.timeout_ms),
         max_instances: second.max_instances.or(first.max_instances),
         tmp_mb: second.tmp_mb.or(first.tmp_mb),
+        egress: second.egress.or(first.egress),
         env: second.env.or(first.env),
     }
 }

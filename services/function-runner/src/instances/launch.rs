@@ -31,7 +31,7 @@ const WATCH: Duration = Duration::from_millis(250);
 
 const LOG_TAIL_LINES: usize = 50;
 
-const KIND_LABEL: &str = "dev.slipway.kind";
+pub(super) const KIND_LABEL: &str = "dev.slipway.kind";
 
 impl Shared {
     /// Starts an instance in `seat` and waits until it is ready. Where that fails, everything of it is removed.
@@ -45,7 +45,7 @@ impl Shared {
         let ended = CancellationToken::new();
         let registered = Registered { function_id: version.function_id, ended: ended.clone() };
         self.registered().insert(id, registered);
-        let mut remains = Remains { id, seat, container: None };
+        let mut remains = Remains { id, seat, container: None, membership: None };
         let outcome = tokio::select! {
             outcome = tokio::time::timeout(self.config.start_timeout, self.bring_up(&mut remains, version)) => {
                 outcome.unwrap_or_else(|_| Err(CheckFailure::of(
@@ -89,7 +89,10 @@ impl Shared {
             .map_err(|cause| StartFailure::Platform(format!("its secrets do not open: {cause}")))?;
         let listener =
             self.listen(remains.id).map_err(|cause| platform("its socket cannot be made", &cause))?;
-        let spec = self.describe(remains.id, version);
+        if version.config.egress {
+            remains.membership = Some(Box::new(self.join_network(version.owner).await?));
+        }
+        let spec = self.describe(remains, version);
         let container = self.runtime.create_instance(&spec).await.map_err(|cause| unavailable(&cause))?;
         remains.container = Some(container.clone());
         self.runtime.start(&container).await.map_err(|cause| unavailable(&cause))?;
@@ -127,7 +130,7 @@ impl Shared {
         Ok(listener)
     }
 
-    fn describe(&self, id: InstanceId, version: &Version) -> InstanceSpec {
+    fn describe(&self, remains: &Remains, version: &Version) -> InstanceSpec {
         let config = &version.config;
         let mut labels = self.labels();
         labels.extend([
@@ -136,11 +139,11 @@ impl Shared {
             ("dev.slipway.deployment".to_owned(), version.deployment_id.to_string()),
         ]);
         InstanceSpec {
-            name: self.container_name(id),
+            name: self.container_name(remains.id),
             image: version.image.clone(),
             command: Vec::new(),
             labels,
-            socket_directory: self.config.home(id),
+            socket_directory: self.config.home(remains.id),
             limits: InstanceLimits {
                 memory: u64::from(config.memory_mb) * MIB,
                 cpu_millis: cpu_millis(config.cpu),
@@ -148,6 +151,7 @@ impl Shared {
                 open_files: OPEN_FILES,
                 tmp: u64::from(config.tmp_mb) * MIB,
             },
+            network: remains.membership.as_ref().map(|membership| membership.network.clone()),
         }
     }
 

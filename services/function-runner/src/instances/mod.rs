@@ -9,6 +9,7 @@
 
 mod config;
 mod connection;
+mod egress;
 mod environment;
 mod launch;
 mod lease;
@@ -25,18 +26,22 @@ use std::time::{Duration, Instant};
 use slipway_bridge::protocol::LogLine;
 use slipway_kernel::{FunctionId, InstanceId};
 use slipway_models::functions::ExecutionError;
-use slipway_runtime::{ContainerId, ContainerRuntime};
+use slipway_models::problem::FieldError;
+use slipway_runtime::{ContainerId, ContainerRuntime, RuntimeError};
 use slipway_sealing::SealingKeys;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::Version;
+use crate::error::FunctionError;
 use crate::runner_id::RunnerId;
 pub use config::InstancesConfig;
 pub use connection::BridgeError;
 use connection::Connection;
 pub(crate) use connection::Frames;
+pub use egress::EgressSettings;
+use egress::{Membership, Networks};
 use lease::Promise;
 pub(crate) use lease::{Claim, Lease};
 use pool::{Acquired, Action, Limits, Member, Pools, Seat};
@@ -112,6 +117,7 @@ struct Shared {
     pools: Mutex<Pools<Instance>>,
     /// Every instance from before it is created until it is removed.
     registered: Mutex<HashMap<InstanceId, Registered>>,
+    networks: Arc<Networks>,
     freed: Notify,
     stopping: AtomicBool,
 }
@@ -140,6 +146,8 @@ struct Remains {
     id: InstanceId,
     seat: Seat,
     container: Option<ContainerId>,
+    /// Of an instance that has a network.
+    membership: Option<Box<Membership>>,
 }
 
 impl Member for Instance {
@@ -187,6 +195,7 @@ impl Instances {
             tasks: Handle::current(),
             pools: Mutex::new(Pools::new(limits)),
             registered: Mutex::default(),
+            networks: Arc::default(),
             freed: Notify::new(),
             stopping: AtomicBool::new(false),
         });
@@ -224,6 +233,17 @@ impl Instances {
         let actions = self.0.pools().keep_spare(instance, Instant::now());
         self.0.perform(actions);
         Ok(())
+    }
+
+    /// Says whether instances can have a network here; `at` is the JSON pointer to where one was asked for.
+    pub(crate) async fn require_egress(&self, at: &str) -> Result<(), FunctionError> {
+        match self.0.runtime.require_egress().await {
+            Err(RuntimeError::Unsupported { what }) => {
+                let detail = format!("cannot be had here: {what}");
+                Err(FunctionError::Invalid(vec![FieldError { pointer: at.to_owned(), detail }]))
+            }
+            outcome => Ok(outcome?),
+        }
     }
 
     /// Makes `version` the one that calls of its function go to. Instances of any other version, or with another

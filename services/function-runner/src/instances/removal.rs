@@ -23,6 +23,10 @@ impl Shared {
         if let Some(container) = &remains.container {
             self.remove_container(container).await;
         }
+        if let Some(membership) = remains.membership {
+            drop(membership);
+            self.remove_unused_networks().await;
+        }
         let home = self.config.home(remains.id);
         if let Err(error) = std::fs::remove_dir_all(&home)
             && error.kind() != io::ErrorKind::NotFound
@@ -69,7 +73,7 @@ impl Shared {
     }
 
     /// Removes the containers that carry this runner's label and that it does not know: of a process that was
-    /// killed, or of a removal that the runtime did not confirm.
+    /// killed, or of a removal that the runtime did not confirm. Then the networks that they had.
     pub(super) async fn remove_unknown(&self) {
         let found = match self.runtime.list_owned(&self.labels()).await {
             Ok(found) => found,
@@ -89,6 +93,7 @@ impl Shared {
             );
         }
         join_all(unknown.iter().map(|container| self.remove_container(&container.id))).await;
+        self.remove_unused_networks().await;
     }
 
     /// Waits until a function, or everything, has no instance left, but no longer than 10 s.

@@ -106,6 +106,9 @@ impl Functions {
         patch: FunctionConfigPatch,
     ) -> Result<Function, FunctionError> {
         config::check(&patch, "").map_err(FunctionError::Invalid)?;
+        if patch.egress == Some(true) {
+            self.instances.require_egress("/egress").await?;
+        }
         self.change("function.configure", owner, id, move |connection, function| {
             function.config = config::apply(&function.config, &patch);
             store::functions::update(connection, function)?;

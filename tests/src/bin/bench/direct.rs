@@ -53,6 +53,7 @@ impl DirectInstance {
                 open_files: 1024,
                 tmp: 64 * MIB,
             },
+            network: None,
         };
         let container = runtime.create_instance(&spec).await.expect("a container");
         runtime.start(&container).await.expect("its start");

@@ -1,0 +1,2 @@
+UPDATE functions SET config = config - 'egress';
+UPDATE deployments SET config_patch = config_patch - 'egress';

@@ -1,0 +1,2 @@
+-- Functions that are there have had no network.
+UPDATE functions SET config = '{"egress": false}'::jsonb || config;
