@@ -13,6 +13,7 @@
 //! | 69 | the worker could not be started, or the runner not be reached |
 //! | 143 | SIGTERM |
 
+mod cpu;
 mod journal;
 mod memory;
 mod pipe;

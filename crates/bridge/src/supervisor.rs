@@ -9,6 +9,7 @@ use rustix::process::WaitStatus;
 use slipway_bridge::protocol::{End, Fault, Frame, LogStream, Outcome};
 use tokio::sync::mpsc;
 
+use crate::cpu::CpuTime;
 use crate::journal::Journal;
 use crate::memory::PeakMemory;
 use crate::wire::{self, Decoder, Message, Misbehaved, Request};
@@ -50,6 +51,7 @@ pub(crate) struct Supervisor {
     decoder: Decoder,
     journal: Journal,
     memory: PeakMemory,
+    cpu: CpuTime,
     /// How loading the handler ended.
     loaded: Option<Outcome>,
     /// The number of the last call.
@@ -77,6 +79,7 @@ impl Supervisor {
             decoder: Decoder::default(),
             journal: Journal::new(FIRST_LOG_LIMIT),
             memory,
+            cpu: CpuTime::new(),
             loaded: None,
             number: 0,
             stage: Stage::Nothing,
@@ -110,6 +113,7 @@ impl Supervisor {
 
     async fn serve(&mut self, call: Call) -> Result<(), Gone> {
         let Call { work, frames } = call;
+        let cpu_before = self.cpu.read_us();
         let outcome = match (work, &self.loaded) {
             (Work::Load { .. }, Some(outcome)) => Ok(outcome.clone()),
             (Work::Load { log_limit_bytes, json }, None) => {
@@ -130,11 +134,11 @@ impl Supervisor {
         match outcome {
             Ok(outcome) => {
                 let exited = self.ending || self.worker.status().is_some();
-                self.end(outcome, exited, &frames).await;
+                self.end(outcome, exited, cpu_before, &frames).await;
                 Ok(())
             }
             Err(gone) => {
-                self.end(Outcome::Failed { error: gone.fault() }, true, &frames).await;
+                self.end(Outcome::Failed { error: gone.fault() }, true, cpu_before, &frames).await;
                 Err(gone)
             }
         }
@@ -184,14 +188,22 @@ impl Supervisor {
         }
     }
 
-    async fn end(&mut self, outcome: Outcome, worker_exited: bool, frames: &mpsc::Sender<Bytes>) {
+    async fn end(
+        &mut self,
+        outcome: Outcome,
+        worker_exited: bool,
+        cpu_before: Option<u64>,
+        frames: &mpsc::Sender<Bytes>,
+    ) {
         let peak_memory_bytes = self.memory.read();
+        let used = |(before, now): (u64, u64)| now.saturating_sub(before);
         let dropped = self.journal.close();
         let end = End {
             outcome,
             log_bytes_dropped: dropped.bytes,
             log_lines_dropped: dropped.lines,
             peak_memory_bytes,
+            cpu_us: cpu_before.zip(self.cpu.read_us()).map(used),
             worker_exited,
         };
         // Always fits: a fault is at most a message's head.

@@ -336,6 +336,9 @@ pub struct ExecutionBody {
     pub duration_ms: Option<f64>,
     /// The instance's peak memory so far, in bytes.
     pub peak_memory_bytes: Option<i64>,
+    /// The CPU time, user and system, that the instance used for the run, in milliseconds; absent where the run was
+    /// killed.
+    pub cpu_ms: Option<f64>,
     /// The handler's status.
     pub status_code: Option<u16>,
     /// The handler's body, at most 1 MiB of it.
@@ -357,6 +360,71 @@ pub struct ExecutionError {
     /// Where it happened, in the handler's own terms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+}
+
+/// How far back statistics go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+pub enum StatsPeriod {
+    /// An hour, by the minute.
+    #[serde(rename = "1h")]
+    Hour,
+    /// A day, by 15 minutes.
+    #[serde(rename = "24h")]
+    Day,
+    /// A week, by two hours.
+    #[serde(rename = "7d")]
+    Week,
+    /// 30 days, by six hours.
+    #[serde(rename = "30d")]
+    Month,
+}
+
+/// The answer to `GET /functions/{id}/stats`: a function's runs that ended within a period, summed up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StatsBody {
+    /// The period.
+    pub period: StatsPeriod,
+    /// How long each bucket is, in milliseconds.
+    pub bucket_ms: i64,
+    /// The whole period.
+    pub totals: StatsFigures,
+    /// All of its parts, oldest first, those without a run too. The last one is not over yet.
+    pub buckets: Vec<StatsBucket>,
+}
+
+/// A part of the period.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StatsBucket {
+    /// When it begins: a whole multiple of its length since 1970.
+    pub start: DateTime<Utc>,
+    /// Its runs.
+    #[serde(flatten)]
+    pub figures: StatsFigures,
+}
+
+/// What some runs come to. Percentiles are by nearest rank, within 2 %; absent where there was no run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StatsFigures {
+    /// How many runs ended, however they did.
+    pub calls: u64,
+    /// How many of them did not succeed.
+    pub errors: u64,
+    /// These by kind, as in `ExecutionError::type`. Some 16 kinds are told apart; the rest is `other`.
+    pub errors_by_kind: BTreeMap<String, u64>,
+    /// The median time in the handler, in milliseconds.
+    pub p50_ms: Option<f64>,
+    /// Its 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// Its 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// The 95th percentile of the time before an instance took the call, in milliseconds.
+    pub queue_p95_ms: Option<f64>,
+    /// How many runs had an instance started for them.
+    pub cold_starts: u64,
+    /// The highest peak of an instance's memory, in bytes.
+    pub peak_memory_bytes: Option<i64>,
+    /// The most CPU time that one run took, in milliseconds.
+    pub peak_cpu_ms: Option<f64>,
 }
 
 /// Where a line of the log came from.

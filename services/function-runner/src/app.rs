@@ -192,7 +192,7 @@ impl Parts {
         tokio::spawn(Arc::clone(&secrets).seal_anew(stop));
         let invocations = Invocations::new(instances.clone(), Arc::clone(&records), Arc::clone(&clock));
         Ok(Self {
-            executions: Data::new(Executions::new(Arc::clone(&functions), records)),
+            executions: Data::new(Executions::new(Arc::clone(&functions), records, Arc::clone(&clock))),
             invocations: Data::new(invocations),
             functions: functions.into(),
             secrets: secrets.into(),

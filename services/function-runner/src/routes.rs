@@ -31,6 +31,7 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
                 .route(put().to(handlers::set_secret))
                 .route(delete().to(handlers::delete_secret)),
         )
+        .service(resource("/api/v1/functions/{id}/stats").route(get().to(handlers::stats)))
         .service(resource("/api/v1/executions/{id}").route(get().to(handlers::execution)))
         .service(resource("/api/v1/deployments/{id}").route(get().to(handlers::deployment)))
         .service(resource("/api/v1/deployments/{id}/logs").route(get().to(handlers::deployment_log)));
@@ -52,6 +53,7 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::secrets,
         handlers::set_secret,
         handlers::delete_secret,
+        handlers::stats,
         handlers::deployments,
         handlers::roll_back,
         handlers::deployment,

@@ -46,6 +46,7 @@ diesel::table! {
         cold_start_ms -> Nullable<Double>,
         duration_ms -> Nullable<Double>,
         peak_memory_bytes -> Nullable<BigInt>,
+        cpu_ms -> Nullable<Double>,
         status_code -> Nullable<Integer>,
         result -> Nullable<Json>,
         result_truncated -> Bool,
@@ -74,6 +75,22 @@ diesel::table! {
         time -> Timestamptz,
         stream -> Text,
         text -> Text,
+    }
+}
+
+diesel::table! {
+    rollups (function_id, width_seconds, start) {
+        function_id -> Uuid,
+        owner_id -> Uuid,
+        width_seconds -> Integer,
+        start -> Timestamptz,
+        calls -> BigInt,
+        errors -> Jsonb,
+        cold_starts -> BigInt,
+        durations -> Array<Integer>,
+        queues -> Array<Integer>,
+        peak_memory_bytes -> Nullable<BigInt>,
+        peak_cpu_ms -> Nullable<Double>,
     }
 }
 

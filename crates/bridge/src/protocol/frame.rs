@@ -87,6 +87,9 @@ pub struct End {
     /// The instance's peak memory so far, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
+    /// The CPU time, user and system, that the instance used from the call's beginning to its end, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_us: Option<u64>,
     /// True when the worker is gone: the bridge exits, and the instance takes no more calls.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub worker_exited: bool,

@@ -17,6 +17,7 @@ fn end(outcome: Outcome) -> Frame {
         log_bytes_dropped: 7,
         log_lines_dropped: 1,
         peak_memory_bytes: Some(9_000_000),
+        cpu_us: Some(1_500),
         worker_exited: false,
     })
 }

@@ -38,6 +38,8 @@ pub struct Execution {
     pub duration_ms: Option<f64>,
     /// The instance's peak memory so far, in bytes.
     pub peak_memory_bytes: Option<i64>,
+    /// The CPU time that the instance used meanwhile, user and system, in milliseconds.
+    pub cpu_ms: Option<f64>,
     /// The handler's status.
     pub status_code: Option<u16>,
     /// The handler's body, or the beginning of it.
@@ -82,6 +84,7 @@ impl Execution {
             cold_start_ms: None,
             duration_ms: None,
             peak_memory_bytes: None,
+            cpu_ms: None,
             status_code: None,
             result: None,
             result_truncated: false,
@@ -96,6 +99,12 @@ impl Execution {
         self.started_at = Some(now);
         self.queue_ms = Some(milliseconds(now - self.queued_at));
         self.cold_start_ms = cold_start_ms;
+    }
+
+    /// Records what the run took of its instance.
+    pub fn used(&mut self, peak_memory_bytes: Option<i64>, cpu_ms: Option<f64>) {
+        self.peak_memory_bytes = peak_memory_bytes;
+        self.cpu_ms = cpu_ms;
     }
 
     /// Records the handler's answer. Of a body past 1 MiB, its beginning is kept as text.
@@ -139,6 +148,7 @@ impl From<Execution> for ExecutionBody {
             cold_start_ms: execution.cold_start_ms,
             duration_ms: execution.duration_ms,
             peak_memory_bytes: execution.peak_memory_bytes,
+            cpu_ms: execution.cpu_ms,
             status_code: execution.status_code,
             result: execution.result,
             result_truncated: execution.result_truncated,

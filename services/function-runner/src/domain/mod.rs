@@ -6,6 +6,7 @@ mod execution;
 mod function;
 mod log_line;
 mod secret;
+pub mod stats;
 mod version;
 
 pub use deployment::Deployment;

@@ -17,6 +17,7 @@ mod logs;
 mod roll_back;
 mod secrets;
 mod set_secret;
+mod stats;
 mod upload;
 
 pub(crate) use configure::*;
@@ -36,3 +37,4 @@ pub(crate) use logs::*;
 pub(crate) use roll_back::*;
 pub(crate) use secrets::*;
 pub(crate) use set_secret::*;
+pub(crate) use stats::*;

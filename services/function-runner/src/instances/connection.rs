@@ -165,6 +165,7 @@ mod tests {
             log_bytes_dropped: 0,
             log_lines_dropped: 0,
             peak_memory_bytes: None,
+            cpu_us: None,
             worker_exited: false,
         };
         Frame::End(end).encode(&mut bytes).unwrap();

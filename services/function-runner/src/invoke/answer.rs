@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -27,7 +28,14 @@ pub(crate) struct Answer {
     pub(crate) status_code: u16,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
+    pub(crate) usage: Usage,
+}
+
+/// What a run took, by the instance's own word.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Usage {
     pub(crate) peak_memory_bytes: Option<i64>,
+    pub(crate) cpu_ms: Option<f64>,
 }
 
 /// Says why there is no answer.
@@ -36,7 +44,7 @@ pub(crate) enum AnswerFault {
     /// The handler failed.
     Handler {
         error: ExecutionError,
-        peak_memory_bytes: Option<i64>,
+        usage: Usage,
         /// False when its worker is gone with it.
         is_reusable: bool,
     },
@@ -90,21 +98,24 @@ async fn write(log: &mut Log, execution: &Execution, records: &Records) {
 }
 
 fn conclude(head: Option<Head>, body: Vec<u8>, end: End) -> Result<Answer, AnswerFault> {
-    let peak_memory_bytes = end.peak_memory_bytes.and_then(|bytes| i64::try_from(bytes).ok());
+    let usage = Usage {
+        peak_memory_bytes: end.peak_memory_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
+        cpu_ms: end.cpu_us.map(|cpu_us| Duration::from_micros(cpu_us).as_secs_f64() * 1_000.0),
+    };
     if let Outcome::Failed { error } = end.outcome {
         let error = ExecutionError {
             kind: beginning(error.kind, MAX_KIND),
             message: beginning(error.message, MAX_MESSAGE),
             trace: error.trace.map(|trace| beginning(trace, MAX_TRACE)),
         };
-        return Err(AnswerFault::Handler { error, peak_memory_bytes, is_reusable: !end.worker_exited });
+        return Err(AnswerFault::Handler { error, usage, is_reusable: !end.worker_exited });
     }
     let head = head.ok_or_else(|| unusable("the answer has no status".to_owned()))?;
     if !STATUSES.contains(&head.status_code) {
         return Err(unusable(format!("{} is no status of an answer", head.status_code)));
     }
     let headers = join_headers(head.headers)?;
-    Ok(Answer { status_code: head.status_code, headers, body, peak_memory_bytes })
+    Ok(Answer { status_code: head.status_code, headers, body, usage })
 }
 
 fn join_headers(sent: Vec<(String, String)>) -> Result<BTreeMap<String, String>, AnswerFault> {
@@ -168,6 +179,7 @@ mod tests {
             log_bytes_dropped: 0,
             log_lines_dropped: 0,
             peak_memory_bytes: Some(u64::MAX),
+            cpu_us: Some(1_500),
             worker_exited: true,
         }
     }
@@ -217,12 +229,13 @@ mod tests {
     #[test]
     fn a_failure_keeps_the_handlers_words_within_bounds() {
         let error = Fault { kind: "k".repeat(1_000), message: "ä".repeat(MAX_MESSAGE), trace: None };
-        let Err(AnswerFault::Handler { error, is_reusable, peak_memory_bytes }) =
+        let Err(AnswerFault::Handler { error, is_reusable, usage }) =
             conclude(None, Vec::new(), end(Outcome::Failed { error }))
         else {
             panic!("a failure is no answer");
         };
         assert_eq!((error.kind.len(), error.message.len()), (MAX_KIND, MAX_MESSAGE));
-        assert!(!is_reusable && peak_memory_bytes.is_none());
+        assert!(!is_reusable);
+        assert_eq!(usage, Usage { peak_memory_bytes: None, cpu_ms: Some(1.5) });
     }
 }

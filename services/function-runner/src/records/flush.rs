@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Records;
 use crate::domain::Execution;
+use crate::domain::stats::{Rollup, RollupKey, Sample, Width};
 use crate::spool::{Record, SpooledRecord};
 use crate::store;
 
@@ -122,7 +123,10 @@ impl Records {
                         executions.insert(execution.id, execution.clone());
                     }
                 }
-                store::executions::upsert(connection, executions.into_values())?;
+                let written = store::executions::upsert(connection, executions.values().cloned())?;
+                // What was there already is counted already.
+                let new = executions.values().filter(|execution| written.contains(&execution.id));
+                store::rollups::add(connection, roll_up(new))?;
                 let lines = kept().flat_map(|record| {
                     let (owner, function_id) = (record.owner(), record.function_id());
                     record.lines().iter().map(move |line| (owner, function_id, line.clone()))
@@ -138,4 +142,22 @@ impl Records {
             self.spool.confirm(spooled.segment, 1);
         }
     }
+}
+
+/// Sums up the runs that have ended.
+fn roll_up<'a>(executions: impl Iterator<Item = &'a Execution>) -> BTreeMap<RollupKey, Rollup> {
+    let mut rollups: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
+    for execution in executions {
+        let Some(sample) = Sample::of(execution) else { continue };
+        for width in Width::ALL {
+            let key = RollupKey {
+                function_id: execution.function_id,
+                owner: execution.owner,
+                width,
+                start: width.start(sample.finished_at),
+            };
+            rollups.entry(key).or_default().count(&sample);
+        }
+    }
+    rollups
 }

@@ -18,8 +18,9 @@ use pending::Pending;
 use slipway_config::Reader;
 use slipway_db::{Database, DbError};
 use slipway_kernel::{ExecutionId, FunctionId, Page, PageRequest, SharedClock, UserId};
-use slipway_models::functions::{ExecutionError, ExecutionStatus};
+use slipway_models::functions::{ExecutionError, ExecutionStatus, StatsBody};
 
+use crate::domain::stats::Window;
 use crate::domain::{Execution, LogFilter, LogLine};
 use crate::spool::{Fsync, Record, Spool, SpoolConfig, SpoolError, SpooledRecord};
 use crate::store;
@@ -169,6 +170,27 @@ impl Records {
         }
         let newest_first = pending.into_values().rev().collect();
         Ok(Page::from_rows(newest_first, &page, |execution| execution.id.as_uuid()))
+    }
+
+    /// Sums up the runs of an owner's function that ended within a period: those in the database and those that wait
+    /// for it, each once.
+    pub async fn stats(
+        &self,
+        owner: UserId,
+        function_id: FunctionId,
+        window: Window,
+    ) -> Result<StatsBody, DbError> {
+        // Before the database is asked, which then says which of these it has counted meanwhile.
+        let mut pending = self.pending.samples(owner, function_id);
+        let ids: Vec<_> = pending.iter().map(|sample| sample.id).collect();
+        let (stored, counted) = self
+            .database
+            .run("rollup.list", move |connection| {
+                store::rollups::list(connection, owner, function_id, window, ids)
+            })
+            .await?;
+        pending.retain(|sample| !counted.contains(&sample.id));
+        Ok(window.sum(stored, &pending))
     }
 
     /// Lists the lines of an owner's function, newest first.

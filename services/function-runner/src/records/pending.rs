@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use slipway_kernel::{ExecutionId, FunctionId, UserId};
 use tokio::sync::Notify;
 
+use crate::domain::stats::Sample;
 use crate::domain::{Execution, LogFilter, LogLine};
 use crate::spool::{Record, SpooledRecord};
 
@@ -108,6 +109,16 @@ impl Pending {
         executions
             .filter(|execution| execution.owner == owner && execution.function_id == function_id)
             .map(|execution| (execution.id, execution.clone()))
+            .collect()
+    }
+
+    /// Returns what statistics take from the runs of an owner's function that have ended.
+    pub(super) fn samples(&self, owner: UserId, function_id: FunctionId) -> Vec<Sample> {
+        let state = self.lock();
+        let executions = state.runs.values().map(|run| &run.execution);
+        executions
+            .filter(|execution| execution.owner == owner && execution.function_id == function_id)
+            .filter_map(Sample::of)
             .collect()
     }
 

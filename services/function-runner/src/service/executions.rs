@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
-use slipway_kernel::{ExecutionId, FunctionId, Page, PageRequest, UserId};
+use slipway_kernel::{ExecutionId, FunctionId, Page, PageRequest, SharedClock, UserId};
+use slipway_models::functions::{StatsBody, StatsPeriod};
 
 use super::Functions;
+use crate::domain::stats::Window;
 use crate::domain::{Execution, LogFilter, LogLine};
 use crate::error::FunctionError;
 use crate::records::Records;
@@ -11,11 +13,12 @@ use crate::records::Records;
 pub(crate) struct Executions {
     functions: Arc<Functions>,
     records: Arc<Records>,
+    clock: SharedClock,
 }
 
 impl Executions {
-    pub(crate) fn new(functions: Arc<Functions>, records: Arc<Records>) -> Self {
-        Self { functions, records }
+    pub(crate) fn new(functions: Arc<Functions>, records: Arc<Records>, clock: SharedClock) -> Self {
+        Self { functions, records, clock }
     }
 
     /// Finds a run of an owner's.
@@ -32,6 +35,18 @@ impl Executions {
     ) -> Result<Page<Execution>, FunctionError> {
         self.functions.find(owner, function_id).await?;
         Ok(self.records.list(owner, function_id, page).await?)
+    }
+
+    /// Sums up the runs of an owner's function over a period that ends now.
+    pub(crate) async fn stats(
+        &self,
+        owner: UserId,
+        function_id: FunctionId,
+        period: StatsPeriod,
+    ) -> Result<StatsBody, FunctionError> {
+        self.functions.find(owner, function_id).await?;
+        let window = Window::ending(period, self.clock.now());
+        Ok(self.records.stats(owner, function_id, window).await?)
     }
 
     /// Lists what an owner's function printed, newest first.

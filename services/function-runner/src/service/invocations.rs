@@ -104,12 +104,12 @@ impl Invocations {
         };
         match outcome {
             Ok(answer) => {
-                execution.peak_memory_bytes = answer.peak_memory_bytes;
+                execution.used(answer.usage.peak_memory_bytes, answer.usage.cpu_ms);
                 lease.give_back();
                 Ok(answer)
             }
-            Err(AnswerFault::Handler { error, peak_memory_bytes, is_reusable }) => {
-                execution.peak_memory_bytes = peak_memory_bytes;
+            Err(AnswerFault::Handler { error, usage, is_reusable }) => {
+                execution.used(usage.peak_memory_bytes, usage.cpu_ms);
                 if is_reusable {
                     lease.give_back();
                 }

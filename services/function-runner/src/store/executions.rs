@@ -30,6 +30,7 @@ struct Row {
     cold_start_ms: Option<f64>,
     duration_ms: Option<f64>,
     peak_memory_bytes: Option<i64>,
+    cpu_ms: Option<f64>,
     status_code: Option<i32>,
     result: Option<Value>,
     result_truncated: bool,
@@ -70,11 +71,12 @@ pub(crate) fn list(
     rows.into_iter().map(Execution::try_from).collect()
 }
 
-/// Writes executions, new or known. One that has ended is final: a later write changes nothing of it.
+/// Writes executions, new or known; returns those that it wrote. One that has ended is final: a later write changes
+/// nothing of it.
 pub(crate) fn upsert(
     connection: &mut PgConnection,
     batch: impl IntoIterator<Item = Execution>,
-) -> Result<(), DbError> {
+) -> Result<HashSet<ExecutionId>, DbError> {
     use executions::dsl;
     let rows = batch.into_iter().map(Row::try_from).collect::<Result<Vec<_>, _>>()?;
     let update = diesel::insert_into(dsl::executions).values(&rows).on_conflict(dsl::id).do_update().set((
@@ -86,13 +88,29 @@ pub(crate) fn upsert(
         dsl::cold_start_ms.eq(excluded(dsl::cold_start_ms)),
         dsl::duration_ms.eq(excluded(dsl::duration_ms)),
         dsl::peak_memory_bytes.eq(excluded(dsl::peak_memory_bytes)),
+        dsl::cpu_ms.eq(excluded(dsl::cpu_ms)),
         dsl::status_code.eq(excluded(dsl::status_code)),
         dsl::result.eq(excluded(dsl::result)),
         dsl::result_truncated.eq(excluded(dsl::result_truncated)),
         dsl::error.eq(excluded(dsl::error)),
     ));
-    diesel::query_dsl::methods::FilterDsl::filter(update, dsl::finished_at.is_null()).execute(connection)?;
-    Ok(())
+    let update = diesel::query_dsl::methods::FilterDsl::filter(update, dsl::finished_at.is_null());
+    let written = update.returning(dsl::id).load::<Uuid>(connection)?;
+    Ok(written.into_iter().map(ExecutionId::from).collect())
+}
+
+/// Returns those of some executions that have ended.
+pub(crate) fn ended(
+    connection: &mut PgConnection,
+    ids: impl IntoIterator<Item = ExecutionId>,
+) -> Result<HashSet<ExecutionId>, DbError> {
+    let ids: Vec<Uuid> = ids.into_iter().map(|id| id.as_uuid()).collect();
+    let ended = executions::table
+        .filter(executions::id.eq_any(ids))
+        .filter(executions::finished_at.is_not_null())
+        .select(executions::id)
+        .load::<Uuid>(connection)?;
+    Ok(ended.into_iter().map(ExecutionId::from).collect())
 }
 
 /// Keeps functions from being deleted until the transaction ends; returns those that are there.
@@ -139,6 +157,7 @@ impl TryFrom<Execution> for Row {
             cold_start_ms: execution.cold_start_ms,
             duration_ms: execution.duration_ms,
             peak_memory_bytes: execution.peak_memory_bytes,
+            cpu_ms: execution.cpu_ms,
             status_code: execution.status_code.map(i32::from),
             result: execution.result,
             result_truncated: execution.result_truncated,
@@ -165,6 +184,7 @@ impl TryFrom<Row> for Execution {
             cold_start_ms: row.cold_start_ms,
             duration_ms: row.duration_ms,
             peak_memory_bytes: row.peak_memory_bytes,
+            cpu_ms: row.cpu_ms,
             status_code: row.status_code.and_then(|code| u16::try_from(code).ok()),
             result: row.result,
             result_truncated: row.result_truncated,

@@ -4,5 +4,6 @@ pub(crate) mod deployments;
 pub(crate) mod executions;
 pub(crate) mod functions;
 pub(crate) mod log_lines;
+pub(crate) mod rollups;
 pub(crate) mod secrets;
 mod stored;

@@ -104,6 +104,7 @@ async fn a_warm_instance_serves_the_next_call_and_every_run_is_recorded() {
         run["duration_ms"].as_f64().unwrap() > 0.0 && run["peak_memory_bytes"].as_i64().unwrap() > 0,
         "{run:#}"
     );
+    assert!(run["cpu_ms"].as_f64().unwrap() > 0.0, "{run:#}");
     assert_eq!(function.printed(first).await, ["loaded", "call 1"]);
     assert_eq!(function.printed(second).await, ["call 2"]);
     let runs = runner.read(&function.path("/executions"), &function.owner).await;

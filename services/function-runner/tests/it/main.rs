@@ -11,6 +11,7 @@ mod faults;
 mod harness;
 mod invoke;
 mod migrations;
+mod records;
 mod recovery;
 mod rollback;
 mod secrets;

@@ -1,3 +1,5 @@
+mod stats;
+
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
