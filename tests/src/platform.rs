@@ -199,6 +199,8 @@ fn usual_settings(directory: &Path, ports: &[u16; 6]) -> Vec<(String, String)> {
         ("RUN_DIR", path("run")),
         ("PODMAN_SOCKET", required_setting("SLIPWAY_TEST_PODMAN_SOCKET")),
         ("PODMAN_MANAGED", "false".to_owned()),
+        // Tests and themes that need some ask for them: they are work for the machine and containers to count.
+        ("INSTANCES_WARM", "0".to_owned()),
         ("ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
         ("LOG_FORMAT", "json".to_owned()),
     ]

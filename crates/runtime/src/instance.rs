@@ -16,7 +16,7 @@ impl fmt::Display for ContainerId {
 }
 
 /// One instance of a function. What is not here is not a choice: read-only root, user 1000:1000, no capabilities, no
-/// new privileges, nothing of the host but `socket_directory`.
+/// new privileges, nothing of the host but `socket_directory` and `code_directory`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceSpec {
     /// Unique on the host; `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
@@ -30,6 +30,9 @@ pub struct InstanceSpec {
     /// Absolute; mounted read-only at `/run/slipway`. Its own mode and that of its socket must let others in
     /// (0711 and 0666): inside, the caller is neither its owner nor root.
     pub socket_directory: PathBuf,
+    /// Absolute; mounted read-only at `/app` over what the image has there. Files may be laid into it while the
+    /// instance runs; their modes must let others in.
+    pub code_directory: Option<PathBuf>,
     pub limits: InstanceLimits,
     /// The name of an egress network that was made by [`ensure_network`](crate::ContainerRuntime::ensure_network);
     /// `None` is no network at all.

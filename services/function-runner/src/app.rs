@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
-use crate::build::{BuildQueue, Images, Workspaces};
+use crate::build::{BuildQueue, Bundles, Images, Workspaces};
 use crate::config::Config;
 use crate::handlers::{ArchiveLimit, Idempotency};
 use crate::instances::Instances;
@@ -149,16 +149,21 @@ impl Parts {
         let records = Arc::new(Records::open(config.records.clone(), db.clone(), &clock).await?);
         let flusher = Flusher::start(Arc::clone(&records));
         let state_dir = config.state_dir.clone();
-        let workspaces = tokio::task::spawn_blocking(move || Workspaces::prepare(&state_dir)).await??;
+        let prepare =
+            move || Ok::<_, std::io::Error>((Workspaces::prepare(&state_dir)?, Bundles::open(&state_dir)?));
+        let (workspaces, bundles) = tokio::task::spawn_blocking(prepare).await??;
+        let bundles = Arc::new(bundles);
         let instances = Instances::start(
             config.instances.clone(),
             host.runner.clone(),
             Arc::clone(&podman),
             Arc::clone(&host.keys),
+            Arc::clone(&bundles),
             stop.clone(),
         )
         .await?;
-        let images = Arc::new(Images::new(podman, db.clone(), host.runner.clone(), config.build.clone()));
+        let images =
+            Arc::new(Images::new(podman, db.clone(), host.runner.clone(), config.build.clone(), bundles));
         let queue = BuildQueue::new(config.builds_at_a_time);
         let functions = Arc::new(Functions::new(
             db.clone(),

@@ -23,7 +23,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Where the key files are.
     pub keys_dir: PathBuf,
-    /// What it keeps across restarts: uploads, unpacked archives, the spool.
+    /// What it keeps across restarts: uploads, unpacked archives, the files of small versions, the spool.
     pub state_dir: PathBuf,
     /// The Podman service.
     pub podman: PodmanServiceConfig,
@@ -54,7 +54,7 @@ impl Config {
             keys_dir: reader.required("KEYS_DIR").into(),
             podman: read_podman(reader, &run_dir),
             is_podman_managed: reader.or("PODMAN_MANAGED", false),
-            instances: InstancesConfig::read(reader, &run_dir),
+            instances: InstancesConfig::read(reader, &run_dir, &state_dir),
             egress: EgressSettings::read(reader),
             records: RecordsConfig::read(reader, &state_dir),
             build: read_build(reader),

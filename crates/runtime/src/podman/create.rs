@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
@@ -5,6 +7,8 @@ use crate::{EgressConfig, InstanceSpec};
 
 /// Where an instance finds its socket.
 const SOCKET_DIRECTORY: &str = "/run/slipway";
+/// Where an instance finds its code.
+const CODE_DIRECTORY: &str = "/app";
 /// Inside the instance; outside, a number of its own range.
 const USER: &str = "1000:1000";
 const HOST_NAME: &str = "function";
@@ -113,17 +117,20 @@ pub(super) fn at_most_hard(resource: Resource, wanted: u64) -> u64 {
 }
 
 fn mounts(spec: &InstanceSpec) -> Value {
-    json!([
-        {
-            "type": "bind",
-            "source": spec.socket_directory,
-            "destination": SOCKET_DIRECTORY,
-            "options": ["bind", "ro", "nosuid", "nodev", "noexec", "rprivate"],
-        },
+    let bind = |source: &Path, destination: &str, options: &[&str]| {
+        let options = [&["bind", "ro", "nosuid", "nodev", "rprivate"], options].concat();
+        json!({ "type": "bind", "source": source, "destination": destination, "options": options })
+    };
+    let mut mounts = vec![
+        bind(&spec.socket_directory, SOCKET_DIRECTORY, &["noexec"]),
+        json!(
         {
             "type": "tmpfs",
             "destination": "/tmp",
             "options": ["nosuid", "nodev", "mode=1777", format!("size={}", spec.limits.tmp)],
-        },
-    ])
+        }),
+    ];
+    // Programs may be run from it: packages bring such.
+    mounts.extend(spec.code_directory.as_deref().map(|code| bind(code, CODE_DIRECTORY, &[])));
+    json!(mounts)
 }

@@ -60,7 +60,7 @@ impl Fixture {
         let context = self.directory.path().join("busybox.tar");
         let mut tar = tar::Builder::new(fs::File::create(&context).unwrap());
         append(&mut tar, "Containerfile", b"FROM scratch\nCOPY root /\nENV PATH=/bin\n");
-        for directory in ["bin", "dev", "etc", "proc", "run/slipway", "sys", "tmp"] {
+        for directory in ["app", "bin", "dev", "etc", "proc", "run/slipway", "sys", "tmp"] {
             let mode = if directory == "tmp" { 0o1777 } else { 0o755 };
             let mut header = header(tar::EntryType::Directory, mode);
             tar.append_data(&mut header, format!("root/{directory}"), &[][..]).unwrap();
@@ -117,6 +117,7 @@ impl Fixture {
             command: vec!["/bin/sh".into(), "-c".into(), format!("exec 2>&1; {script}")],
             labels: self.labels.clone(),
             socket_directory,
+            code_directory: None,
             limits: InstanceLimits {
                 memory: 64 * MIB,
                 cpu_millis: 500,

@@ -11,9 +11,9 @@ use tokio::sync::Mutex;
 use tracing::Span;
 
 use super::containerfile::containerfile;
-use super::{LogTail, Workspace, source};
+use super::{Bundles, LogTail, Workspace, source};
 use crate::error::FunctionError;
-use crate::project::Project;
+use crate::project::{Dependencies, Project};
 use crate::runner_id::RunnerId;
 use crate::store;
 
@@ -46,6 +46,7 @@ pub(crate) struct Images {
     database: Database,
     runner: RunnerId,
     settings: BuildSettings,
+    bundles: Arc<Bundles>,
     /// Held from asking whether an image is still named to removing it, and while asking whether it is there.
     removal: Mutex<()>,
 }
@@ -56,8 +57,9 @@ impl Images {
         database: Database,
         runner: RunnerId,
         settings: BuildSettings,
+        bundles: Arc<Bundles>,
     ) -> Self {
-        Self { runtime, database, runner, settings, removal: Mutex::default() }
+        Self { runtime, database, runner, settings, bundles, removal: Mutex::default() }
     }
 
     /// Returns the name of the image that a project of `owner` makes, on the base images that there are now.
@@ -86,8 +88,21 @@ impl Images {
     ) -> Result<(), FunctionError> {
         if self.exists(image).await? {
             log.push("the same files were built before: that image is taken");
-            return Ok(());
+        } else {
+            self.build(image, owner, project, workspace, log).await?;
         }
+        self.keep_bundle(image, project, workspace).await;
+        Ok(())
+    }
+
+    async fn build(
+        &self,
+        image: &str,
+        owner: UserId,
+        project: &Project,
+        workspace: &Workspace,
+        log: &LogTail,
+    ) -> Result<(), FunctionError> {
         let (root, context) = (workspace.source(), workspace.context());
         let recipe = self.containerfile(owner, project);
         let spec = self.spec(image, context.clone());
@@ -140,7 +155,8 @@ impl Images {
     pub(crate) async fn sweep(&self) -> Result<(), FunctionError> {
         let labels = Labels::from([(RunnerId::LABEL.to_owned(), self.runner.to_string())]);
         let images = self.runtime.list_images(&labels).await?;
-        self.remove_unnamed(images.into_iter().flat_map(|image| image.tags).collect()).await;
+        let tags = images.into_iter().flat_map(|image| image.tags);
+        self.remove_unnamed(tags.chain(self.bundles.images()).collect()).await;
         self.runtime.prune_dangling(&labels).await?;
         Ok(())
     }
@@ -160,16 +176,32 @@ impl Images {
             .await?;
         if !is_named {
             self.runtime.remove_image(&image).await?;
+            let bundles = Arc::clone(&self.bundles);
+            slipway_telemetry::spawn_blocking(Span::current(), move || bundles.remove(&image)).await??;
         }
         Ok(())
     }
 
     async fn base_image_id(&self, runtime: Runtime, suffix: &str) -> Result<String, FunctionError> {
         let name = format!("{}{runtime}{suffix}:latest", self.settings.prefix);
-        let labels = Labels::from([(RUNTIME_LABEL.to_owned(), runtime.to_string())]);
-        let images = self.runtime.list_images(&labels).await?;
-        let found = images.into_iter().find(|image| image.tags.contains(&name));
-        found.map(|image| image.id.to_string()).ok_or(FunctionError::NoBaseImage(name))
+        let found = base_image_id(&*self.runtime, runtime, &name).await?;
+        found.ok_or(FunctionError::NoBaseImage(name))
+    }
+
+    /// Keeps what an image adds to the plain runtime. Without it instances start more slowly, and that is all.
+    async fn keep_bundle(&self, image: &str, project: &Project, workspace: &Workspace) {
+        if project.dependencies != Dependencies::None {
+            return;
+        }
+        let kept = async {
+            let base = self.base_image_id(project.runtime, "").await?;
+            let (bundles, image, source) = (Arc::clone(&self.bundles), image.to_owned(), workspace.source());
+            let keep = move || bundles.keep(&image, &base, &source);
+            Ok::<_, FunctionError>(slipway_telemetry::spawn_blocking(Span::current(), keep).await??)
+        };
+        if let Err(fault) = kept.await {
+            tracing::warn!(error = %fault, image, "the files of a version were not kept beside its image");
+        }
     }
 
     fn containerfile(&self, owner: UserId, project: &Project) -> String {
@@ -191,6 +223,18 @@ impl Images {
             timeout: self.settings.timeout,
         }
     }
+}
+
+/// Returns the id of the image that a plain runtime has now under its `name`.
+pub(crate) async fn base_image_id(
+    containers: &dyn ContainerRuntime,
+    runtime: Runtime,
+    name: &str,
+) -> Result<Option<String>, RuntimeError> {
+    let labels = Labels::from([(RUNTIME_LABEL.to_owned(), runtime.to_string())]);
+    let images = containers.list_images(&labels).await?;
+    let found = images.into_iter().find(|image| image.tags.iter().any(|tag| tag == name));
+    Ok(found.map(|image| image.id.to_string()))
 }
 
 /// Names an owner in images without telling who it is.

@@ -1,5 +1,6 @@
 //! Makes images of projects: the files of a deployment, the queue, and what Podman is given.
 
+mod bundles;
 mod containerfile;
 mod images;
 mod log;
@@ -7,7 +8,9 @@ mod queue;
 mod source;
 mod workspace;
 
-pub(crate) use images::{BuildSettings, Images};
+pub(crate) use bundles::Bundles;
+pub(crate) use bundles::create_directory;
+pub(crate) use images::{BuildSettings, Images, base_image_id};
 pub(crate) use log::{LogTail, tail};
 pub(crate) use queue::{BuildQueue, Ticket};
 pub(crate) use workspace::{Workspace, Workspaces};

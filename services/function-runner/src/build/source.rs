@@ -9,12 +9,12 @@ use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
 /// A path below the root and what is there, in the order of the paths.
-struct Entry {
-    path: String,
-    kind: Kind,
+pub(super) struct Entry {
+    pub(super) path: String,
+    pub(super) kind: Kind,
 }
 
-enum Kind {
+pub(super) enum Kind {
     Directory,
     File { executable: bool, bytes: u64 },
     Link { target: String },
@@ -114,7 +114,7 @@ fn header(kind: EntryType, mode: u32, bytes: u64) -> Header {
     header
 }
 
-fn walk(root: &Path) -> io::Result<Vec<Entry>> {
+pub(super) fn walk(root: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut pending = vec![String::new()];
     while let Some(directory) = pending.pop() {

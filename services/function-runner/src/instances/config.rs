@@ -15,6 +15,12 @@ const MAX_SOCKET_PATH: usize = 107;
 pub struct InstancesConfig {
     /// Holds a directory for each instance.
     pub directory: PathBuf,
+    /// Holds the code of each instance that was given it; on the file system of `STATE_DIR`.
+    pub code_directory: PathBuf,
+    /// What the names of images begin with.
+    pub image_prefix: String,
+    /// How many warm containers of each runtime are kept.
+    pub warm: usize,
     /// The most instances of all functions.
     pub max_instances: usize,
     /// The most memory of all instances, in MiB.
@@ -31,12 +37,15 @@ pub struct InstancesConfig {
 
 impl InstancesConfig {
     /// Reads `INSTANCES_MAX` (1 to 10,000, 100), `INSTANCES_MEMORY_MB` (64 and more, three quarters of the host's),
-    /// `INSTANCE_QUEUE` (1 to 100,000, 200), `INSTANCE_IDLE_SECONDS` (1 to 86,400, 300),
+    /// `INSTANCES_WARM` (0 to 20, 2), `RUNTIME_IMAGE_PREFIX`, `INSTANCE_QUEUE` (1 to 100,000, 200), `INSTANCE_IDLE_SECONDS` (1 to 86,400, 300),
     /// `INSTANCE_START_TIMEOUT_MS` (100 to 600,000, 30,000) and `INSTANCE_SWEEP_SECONDS` (1 to 3,600, 30). The
-    /// directories lie in `run_dir`.
-    pub fn read(reader: &mut Reader<'_>, run_dir: &Path) -> Self {
+    /// directories lie in `run_dir` and `state_dir`.
+    pub fn read(reader: &mut Reader<'_>, run_dir: &Path, state_dir: &Path) -> Self {
         let config = Self {
             directory: run_dir.join("i"),
+            code_directory: state_dir.join("instances"),
+            image_prefix: reader.or("RUNTIME_IMAGE_PREFIX", "localhost/slipway/".to_owned()),
+            warm: reader.within("INSTANCES_WARM", 2, 0..=20),
             max_instances: reader.within("INSTANCES_MAX", 100, 1..=10_000),
             max_memory_mb: reader.within("INSTANCES_MEMORY_MB", host_memory_mb() / 4 * 3, 64..),
             max_waiting: reader.within("INSTANCE_QUEUE", 200, 1..=100_000),
@@ -58,13 +67,21 @@ impl InstancesConfig {
         config
     }
 
-    /// Makes the directory anew and closes it to others: only what is mounted from it lets an instance in.
-    pub(super) fn prepare_directory(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.directory) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+    /// Makes the directories anew and closes them to others: only what is mounted from them lets an instance in.
+    pub(super) fn prepare_directories(&self) -> io::Result<()> {
+        for directory in [&self.directory, &self.code_directory] {
+            match fs::remove_dir_all(directory) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)
+        Ok(())
+    }
+
+    /// Returns the directory of an instance's code.
+    pub(super) fn code(&self, id: InstanceId) -> PathBuf {
+        self.code_directory.join(short(id))
     }
 
     /// Returns the directory of an instance.

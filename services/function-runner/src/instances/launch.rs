@@ -1,15 +1,14 @@
 //! From nothing to an instance whose handler is loaded.
 
-use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use slipway_bridge::protocol::{Configure, End, Frame, LogLine, Outcome};
-use slipway_kernel::InstanceId;
+use slipway_kernel::{FunctionId, InstanceId};
+use slipway_models::functions::FunctionConfig;
 use slipway_runtime::{ContainerStatus, InstanceLimits, InstanceSpec, Labels, RuntimeError};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -41,27 +40,21 @@ impl Shared {
         seat: Seat,
     ) -> Result<Instance, StartFailure> {
         let began = Instant::now();
-        let id = InstanceId::generate();
-        let ended = CancellationToken::new();
-        let registered = Registered { function_id: version.function_id, ended: ended.clone() };
-        self.registered().insert(id, registered);
-        let mut remains = Remains { id, seat, container: None, membership: None };
-        let outcome = tokio::select! {
-            outcome = tokio::time::timeout(self.config.start_timeout, self.bring_up(&mut remains, version)) => {
-                outcome.unwrap_or_else(|_| Err(CheckFailure::of(
-                    "start_timed_out",
-                    format!("the handler was not loaded within {} ms", self.config.start_timeout.as_millis()),
-                ).into()))
-            }
-            () = ended.cancelled() => {
-                let is_stopping = self.stopping.load(Ordering::Acquire);
-                Err(if is_stopping { StartFailure::Stopping } else { StartFailure::Removed })
-            }
+        let warm = self.furnish(version).await;
+        self.make_room_of_warm();
+        let is_warm = warm.is_some();
+        let (mut remains, connection) = match warm {
+            Some(warm) => (Remains { seat: Some(seat), ..warm.remains }, Some(warm.connection)),
+            None => (Remains::of(InstanceId::generate(), Some(seat)), None),
         };
+        let id = remains.id;
+        let ended = self.register(id, Some(version.function_id));
+        let outcome = self.in_time(&ended, self.bring_up(&mut remains, connection, version)).await;
+        self.refill_warm();
         match outcome {
             Ok((connection, load_lines)) => {
                 let started_in = began.elapsed();
-                tracing::debug!(instance.id = %id, function.id = %version.function_id, ?started_in, "instance is ready");
+                tracing::debug!(instance.id = %id, function.id = %version.function_id, ?started_in, is_warm, "instance is ready");
                 Ok(Instance {
                     remains: Some(remains),
                     version: Arc::clone(version),
@@ -73,9 +66,38 @@ impl Shared {
                 })
             }
             Err(failure) => {
-                self.pools().leave(remains.seat);
+                self.pools().leave(seat);
                 self.remove_soon(remains);
                 Err(failure)
+            }
+        }
+    }
+
+    /// Makes an instance known, of a function or of none yet; returns what is cancelled when it has to end.
+    pub(super) fn register(&self, id: InstanceId, function_id: Option<FunctionId>) -> CancellationToken {
+        let ended = CancellationToken::new();
+        self.registered().insert(id, Registered { function_id, ended: ended.clone() });
+        // What is registered after `stop` looked is not missed by it.
+        if self.is_stopping() {
+            ended.cancel();
+        }
+        ended
+    }
+
+    /// Bounds a start by the time that it may take, and by `ended`.
+    pub(super) async fn in_time<T>(
+        &self,
+        ended: &CancellationToken,
+        start: impl Future<Output = Result<T, StartFailure>>,
+    ) -> Result<T, StartFailure> {
+        let limit = self.config.start_timeout;
+        tokio::select! {
+            outcome = tokio::time::timeout(limit, start) => outcome.unwrap_or_else(|_| {
+                let message = format!("the handler was not loaded within {} ms", limit.as_millis());
+                Err(CheckFailure::of("start_timed_out", message).into())
+            }),
+            () = ended.cancelled() => {
+                Err(if self.is_stopping() { StartFailure::Stopping } else { StartFailure::Removed })
             }
         }
     }
@@ -83,17 +105,52 @@ impl Shared {
     async fn bring_up(
         &self,
         remains: &mut Remains,
+        configured: Option<Connection>,
         version: &Version,
     ) -> Result<(Connection, Vec<LogLine>), StartFailure> {
-        let environment = environment(version, &self.keys)
-            .map_err(|cause| StartFailure::Platform(format!("its secrets do not open: {cause}")))?;
-        let listener =
-            self.listen(remains.id).map_err(|cause| platform("its socket cannot be made", &cause))?;
+        let mut connection = match configured {
+            Some(connection) => connection,
+            None => self.start_image(remains, version).await?,
+        };
+        match load(&mut connection).await {
+            Ok((Outcome::Succeeded, lines)) => Ok((connection, lines)),
+            Ok((Outcome::Failed { error }, lines)) => Err(CheckFailure {
+                kind: error.kind,
+                message: error.message,
+                trace: error.trace,
+                log: lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect(),
+            }
+            .into()),
+            Err(cause) => Err(self.explain(remains, &cause).await),
+        }
+    }
+
+    async fn start_image(
+        &self,
+        remains: &mut Remains,
+        version: &Version,
+    ) -> Result<Connection, StartFailure> {
+        let configuration = self.configuration(version)?;
         if version.config.egress {
             remains.membership = Some(Box::new(self.join_network(version.owner).await?));
         }
         let spec = self.describe(remains, version);
-        let container = self.runtime.create_instance(&spec).await.map_err(|cause| unavailable(&cause))?;
+        let mut connection = self.dialled(remains, &spec).await?;
+        match connection.configure(&configuration).await {
+            Ok(()) => Ok(connection),
+            Err(cause) => Err(self.explain(remains, &cause).await),
+        }
+    }
+
+    /// Starts a container and waits until its bridge has dialled.
+    pub(super) async fn dialled(
+        &self,
+        remains: &mut Remains,
+        spec: &InstanceSpec,
+    ) -> Result<Connection, StartFailure> {
+        let listener =
+            self.listen(remains.id).map_err(|cause| platform("its socket cannot be made", &cause))?;
+        let container = self.runtime.create_instance(spec).await.map_err(|cause| unavailable(&cause))?;
         remains.container = Some(container.clone());
         self.runtime.start(&container).await.map_err(|cause| unavailable(&cause))?;
 
@@ -104,16 +161,8 @@ impl Shared {
         // One connection, ever: nobody can dial what is not there.
         drop(listener);
         let _ = fs::remove_file(self.config.socket(remains.id));
-
-        match load(stream, version, environment).await {
-            Ok(Loaded { end: Outcome::Succeeded, connection, lines }) => Ok((connection, lines)),
-            Ok(Loaded { end: Outcome::Failed { error }, lines, .. }) => Err(CheckFailure {
-                kind: error.kind,
-                message: error.message,
-                trace: error.trace,
-                log: lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect(),
-            }
-            .into()),
+        match Connection::open(stream).await {
+            Ok(connection) => Ok(connection),
             Err(cause) => Err(self.explain(remains, &cause).await),
         }
     }
@@ -130,8 +179,21 @@ impl Shared {
         Ok(listener)
     }
 
+    /// Returns what an instance of a version is told before it loads the handler.
+    pub(super) fn configuration(&self, version: &Version) -> Result<Configure, StartFailure> {
+        let env = environment(version, &self.keys)
+            .map_err(|cause| StartFailure::Platform(format!("its secrets do not open: {cause}")))?;
+        Ok(Configure {
+            function_name: version.function_name.clone(),
+            function_version: version.number,
+            env,
+            entry: version.entry.clone(),
+            concurrency: 1,
+            log_limit_bytes: LOG_LIMIT_BYTES,
+        })
+    }
+
     fn describe(&self, remains: &Remains, version: &Version) -> InstanceSpec {
-        let config = &version.config;
         let mut labels = self.labels();
         labels.extend([
             ("dev.slipway.owner".to_owned(), version.owner.to_string()),
@@ -144,13 +206,8 @@ impl Shared {
             command: Vec::new(),
             labels,
             socket_directory: self.config.home(remains.id),
-            limits: InstanceLimits {
-                memory: u64::from(config.memory_mb) * MIB,
-                cpu_millis: cpu_millis(config.cpu),
-                processes: PROCESSES,
-                open_files: OPEN_FILES,
-                tmp: u64::from(config.tmp_mb) * MIB,
-            },
+            code_directory: None,
+            limits: limits(&version.config),
             network: remains.membership.as_ref().map(|membership| membership.network.clone()),
         }
     }
@@ -211,27 +268,19 @@ impl Shared {
     }
 }
 
-struct Loaded {
-    end: Outcome,
-    connection: Connection,
-    lines: Vec<LogLine>,
+/// Returns what a container may use.
+pub(super) fn limits(config: &FunctionConfig) -> InstanceLimits {
+    InstanceLimits {
+        memory: u64::from(config.memory_mb) * MIB,
+        cpu_millis: cpu_millis(config.cpu),
+        processes: PROCESSES,
+        open_files: OPEN_FILES,
+        tmp: u64::from(config.tmp_mb) * MIB,
+    }
 }
 
-async fn load(
-    stream: tokio::net::UnixStream,
-    version: &Version,
-    env: BTreeMap<String, String>,
-) -> Result<Loaded, BridgeError> {
-    let mut connection = Connection::open(stream).await?;
-    let configure = Configure {
-        function_name: version.function_name.clone(),
-        function_version: version.number,
-        env,
-        entry: version.entry.clone(),
-        concurrency: 1,
-        log_limit_bytes: LOG_LIMIT_BYTES,
-    };
-    connection.configure(&configure).await?;
+/// Has the handler loaded; returns how that went, and what was printed meanwhile.
+async fn load(connection: &mut Connection) -> Result<(Outcome, Vec<LogLine>), BridgeError> {
     let mut frames = connection.ready().await?;
     let mut lines = Vec::new();
     let mut bytes = 0;
@@ -246,7 +295,7 @@ async fn load(
             Frame::Head(_) | Frame::Data(_) => {}
             Frame::End(End { outcome: end, .. }) => {
                 frames.finish().await?;
-                return Ok(Loaded { end, connection, lines });
+                return Ok((end, lines));
             }
         }
     }

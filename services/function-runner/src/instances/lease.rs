@@ -13,6 +13,7 @@ use super::{BridgeError, Frames, Instance, Instances, NoInstance, StartFailure};
 /// A place in the queue for an instance, or the instance itself.
 pub(crate) struct Claim(pub(super) Promise);
 
+#[expect(clippy::large_enum_variant, reason = "the large one is that of warm calls")]
 pub(super) enum Promise {
     Kept(Lease),
     Waits(oneshot::Receiver<Grant<Instance>>, Instances),

@@ -2,7 +2,7 @@
 //!
 //! An instance serves one version of one function of one owner, one call at a time. Its life: starting, ready, busy
 //! and ready again, removed. A warm call asks Podman for nothing: the instance dialled a socket of its own when it
-//! came up, and the call goes over that connection. [`pool`] has the rules.
+//! came up, and the call goes over that connection. [`pool`] has the rules; [`warm`] makes cold starts short.
 //!
 //! Nothing is left behind: every container carries the runner's label, and what bears it and is not known here is
 //! removed, at the start and on every sweep.
@@ -17,6 +17,7 @@ mod pool;
 mod removal;
 #[cfg(test)]
 mod tests;
+mod warm;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::build::Bundles;
 use crate::domain::Version;
 use crate::error::FunctionError;
 use crate::runner_id::RunnerId;
@@ -45,6 +47,7 @@ use egress::{Membership, Networks};
 use lease::Promise;
 pub(crate) use lease::{Claim, Lease};
 use pool::{Acquired, Action, Limits, Member, Pools, Seat};
+use warm::WarmPool;
 
 /// Says why a call got no instance and may not wait for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -119,11 +122,14 @@ struct Shared {
     registered: Mutex<HashMap<InstanceId, Registered>>,
     networks: Arc<Networks>,
     freed: Notify,
+    warm: WarmPool,
+    bundles: Arc<Bundles>,
     stopping: AtomicBool,
 }
 
 struct Registered {
-    function_id: FunctionId,
+    /// None while it is a warm container.
+    function_id: Option<FunctionId>,
     ended: CancellationToken,
 }
 
@@ -144,10 +150,18 @@ struct Instance {
 /// What there is to remove of an instance.
 struct Remains {
     id: InstanceId,
-    seat: Seat,
+    /// None while it is a warm container.
+    seat: Option<Seat>,
     container: Option<ContainerId>,
     /// Of an instance that has a network.
     membership: Option<Box<Membership>>,
+}
+
+impl Remains {
+    /// Returns what there is before anything is made.
+    fn of(id: InstanceId, seat: Option<Seat>) -> Self {
+        Self { id, seat, container: None, membership: None }
+    }
 }
 
 impl Member for Instance {
@@ -165,7 +179,9 @@ impl Drop for Instance {
         if let Some(remains) = self.remains.take()
             && let Some(shared) = self.shared.upgrade()
         {
-            shared.pools().leave(remains.seat);
+            if let Some(seat) = remains.seat {
+                shared.pools().leave(seat);
+            }
             shared.remove_soon(remains);
         }
     }
@@ -179,9 +195,10 @@ impl Instances {
         runner: RunnerId,
         runtime: Arc<dyn ContainerRuntime>,
         keys: Arc<SealingKeys>,
+        bundles: Arc<Bundles>,
         stop: CancellationToken,
     ) -> std::io::Result<Self> {
-        config.prepare_directory()?;
+        config.prepare_directories()?;
         let limits = Limits {
             instances: config.max_instances,
             memory_mb: config.max_memory_mb,
@@ -197,10 +214,15 @@ impl Instances {
             registered: Mutex::default(),
             networks: Arc::default(),
             freed: Notify::new(),
+            warm: WarmPool::default(),
+            bundles,
             stopping: AtomicBool::new(false),
         });
         shared.remove_unknown().await;
-        shared.tasks.spawn(Arc::clone(&shared).keep_sweeping(stop));
+        shared.tasks.spawn(Arc::clone(&shared).keep_sweeping(stop.clone()));
+        if shared.config.warm > 0 {
+            shared.tasks.spawn(Arc::clone(&shared).keep_warm(stop));
+        }
         Ok(Self(shared))
     }
 
@@ -216,7 +238,7 @@ impl Instances {
     }
 
     fn is_stopping(&self) -> bool {
-        self.0.stopping.load(Ordering::Acquire)
+        self.0.is_stopping()
     }
 
     /// Starts an instance of a version that is not active yet, waits until its handler is loaded, and keeps it as a
@@ -224,7 +246,11 @@ impl Instances {
     pub async fn check(&self, version: Arc<Version>) -> Result<(), CheckFailure> {
         let deadline = Instant::now() + self.0.config.start_timeout;
         let seat = self.0.seat_for_check(&version, deadline).await?;
-        let instance = self.0.launch(&version, seat).await.map_err(|failure| match failure {
+        let (shared, launched) = (Arc::clone(&self.0), Arc::clone(&version));
+        // As a task, so that a check that is given up does not leave half an instance behind.
+        let launch = self.0.tasks.spawn(async move { shared.launch(&launched, seat).await });
+        let launched = launch.await.unwrap_or_else(|fault| Err(StartFailure::Platform(fault.to_string())));
+        let instance = launched.map_err(|failure| match failure {
             StartFailure::Handler(failure) => failure,
             StartFailure::Platform(message) => CheckFailure::of("instance_unavailable", message),
             StartFailure::Removed => CheckFailure::of("function_deleted", failure.to_string()),
@@ -258,7 +284,8 @@ impl Instances {
     /// containers are gone, or after 10 s: the sweep then removes the rest.
     pub async fn remove_function(&self, id: FunctionId) {
         let actions = self.0.pools().remove_function(id);
-        for registered in self.0.registered().values().filter(|registered| registered.function_id == id) {
+        for registered in self.0.registered().values().filter(|registered| registered.function_id == Some(id))
+        {
             registered.ended.cancel();
         }
         self.0.perform(actions);
@@ -273,6 +300,7 @@ impl Instances {
             registered.ended.cancel();
         }
         self.0.perform(actions);
+        self.0.stop_warm();
         self.0.wait_until_free(None).await;
     }
 }
@@ -290,6 +318,10 @@ impl CheckFailure {
 }
 
 impl Shared {
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
     fn pools(&self) -> MutexGuard<'_, Pools<Instance>> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }

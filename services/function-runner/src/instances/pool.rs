@@ -294,6 +294,14 @@ impl<T: Member> Pools<T> {
         self.seats.iter().filter(|seat| function_id.is_none_or(|id| seat.function_id == id)).count()
     }
 
+    /// Tells how many more instances of so much memory the host has room for.
+    pub(super) fn room_for(&self, memory_mb: u64) -> usize {
+        let taken_mb: u64 = self.seats.iter().map(|seat| seat.memory_mb).sum();
+        let by_memory = self.limits.memory_mb.saturating_sub(taken_mb).checked_div(memory_mb).unwrap_or(0);
+        let by_number = self.limits.instances.saturating_sub(self.seats.len());
+        by_number.min(usize::try_from(by_memory).unwrap_or(usize::MAX))
+    }
+
     fn offer(&mut self, member: T, started: bool, now: Instant, actions: &mut Vec<Action<T>>) {
         let version = Arc::clone(member.version());
         // One that was just started serves a call first: else two owners could start instances in turn for nothing.

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use slipway_kernel::FunctionId;
 use slipway_runtime::{ContainerId, Removal};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use super::{Remains, Shared};
 
@@ -27,15 +28,21 @@ impl Shared {
             drop(membership);
             self.remove_unused_networks().await;
         }
-        let home = self.config.home(remains.id);
-        if let Err(error) = std::fs::remove_dir_all(&home)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(instance.id = %remains.id, %error, "cannot remove the directory of an instance");
+        let (id, directories) = (remains.id, [self.config.home(remains.id), self.config.code(remains.id)]);
+        let removed = slipway_telemetry::spawn_blocking(Span::current(), move || {
+            directories.iter().try_for_each(|directory| match std::fs::remove_dir_all(directory) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            })
+        });
+        if let Err(error) = removed.await.map_err(io::Error::from).flatten() {
+            tracing::warn!(instance.id = %id, %error, "cannot remove the directories of an instance");
         }
-        self.registered().remove(&remains.id);
-        let actions = self.pools().free(remains.seat);
-        self.perform(actions);
+        self.registered().remove(&id);
+        if let Some(seat) = remains.seat {
+            let actions = self.pools().free(seat);
+            self.perform(actions);
+        }
         self.freed.notify_waiters();
     }
 
@@ -101,7 +108,8 @@ impl Shared {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let freed = self.freed.notified();
-            if self.pools().seats(function_id) == 0 {
+            let is_free = self.pools().seats(function_id) == 0;
+            if is_free && (function_id.is_some() || self.registered().is_empty()) {
                 return;
             }
             if tokio::time::timeout_at(deadline, freed).await.is_err() {

@@ -413,3 +413,14 @@ proptest! {
         prop_assert_eq!(host.pools.seats(None), 0);
     }
 }
+
+#[test]
+fn room_is_what_instances_leave_of_number_and_memory() {
+    let function = version(|version| version.config.memory_mb = 256);
+    let mut host = Host::with(3, 600, 10);
+    assert_eq!((host.pools.room_for(128), host.pools.room_for(512)), (3, 1));
+    let _waiting = host.wait(&function);
+    assert_eq!((host.pools.room_for(128), host.pools.room_for(512)), (2, 0));
+    host.fail_start();
+    assert_eq!(host.pools.room_for(128), 3);
+}

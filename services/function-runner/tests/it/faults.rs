@@ -14,16 +14,17 @@ use slipway_testkit::TestCaller;
 use crate::harness::{Surroundings, TestRunner, eventually, problem};
 
 /// The runner as a process of its own, which can be killed. It dies with the test.
-struct RunnerProcess {
+pub(crate) struct RunnerProcess {
     child: Child,
     base: String,
 }
 
 impl RunnerProcess {
     /// Starts it and waits until it says where it serves.
-    fn start(surroundings: &Surroundings) -> Self {
+    pub(crate) fn start(surroundings: &Surroundings, settings: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_slipway-function-runner"))
             .envs(surroundings.settings())
+            .envs(settings.iter().copied())
             .env("LOG_FORMAT", "json")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -47,7 +48,7 @@ impl RunnerProcess {
     }
 
     /// `kill -9`.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -88,7 +89,7 @@ async fn a_runner_that_is_killed_leaves_no_container_and_no_open_run_and_its_fun
     assert_eq!(configure.json(&json!({ "timeout_ms": 600_000 })).send().await.unwrap().status(), 200);
     let surroundings = first.stop();
 
-    let process = RunnerProcess::start(&surroundings);
+    let process = RunnerProcess::start(&surroundings, &[]);
     let client = reqwest::Client::builder().build().unwrap();
     let finished = invoke(&client, &process.base, &id, &owner).await.unwrap();
     assert_eq!(finished.status(), 200);

@@ -16,7 +16,9 @@ use slipway_config::{Reader, Settings};
 use slipway_function_runner::{Config, FunctionRunner, MIGRATIONS};
 use slipway_kernel::SystemClock;
 use slipway_models::auth::UserType;
-use slipway_runtime::{ContainerRuntime as _, Labels, PodmanConfig, PodmanRuntime};
+use slipway_runtime::{
+    ContainerId, ContainerRuntime as _, Labels, OwnedContainer, PodmanConfig, PodmanRuntime,
+};
 use slipway_telemetry::Metrics;
 use slipway_testkit::{Callers, TestCaller, TestDatabase, required_setting};
 use slipway_web::{Context, Service as _};
@@ -68,8 +70,20 @@ impl Surroundings {
             ("KEYS_DIR", path(self.callers.keys_dir())),
             ("STATE_DIR", path(self.state.path())),
             ("RUN_DIR", path(self.run.path())),
+            // Tests of them ask for some: they are work for the machine and containers to count.
+            ("INSTANCES_WARM", "0".to_owned()),
             ("PODMAN_SOCKET", required_setting("SLIPWAY_TEST_PODMAN_SOCKET")),
         ]
+    }
+
+    /// Returns the containers of the runner in these surroundings.
+    pub(crate) async fn containers(&self) -> Vec<OwnedContainer> {
+        podman().list_owned(&labels(self.state.path())).await.unwrap()
+    }
+
+    /// Kills and removes a container behind the runner's back.
+    pub(crate) async fn kill_container(&self, id: &ContainerId) {
+        podman().kill_and_remove(id).await.unwrap();
     }
 
     fn config(&self, settings: &[(&str, &str)]) -> Config {
@@ -201,7 +215,7 @@ impl TestRunner {
 
     /// Returns how many containers this runner has.
     pub(crate) async fn containers(&self) -> usize {
-        podman().list_owned(&labels(self.surroundings().state.path())).await.unwrap().len()
+        self.surroundings().containers().await.len()
     }
 
     /// Returns the names of what lies in a directory of its state.

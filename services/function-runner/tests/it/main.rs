@@ -15,3 +15,4 @@ mod records;
 mod recovery;
 mod rollback;
 mod secrets;
+mod warm;

@@ -46,6 +46,7 @@ impl DirectInstance {
             command: Vec::new(),
             labels: Labels::from([("dev.slipway.runner".to_owned(), format!("{}-bench", runner.trim()))]),
             socket_directory: home.path().to_owned(),
+            code_directory: None,
             limits: InstanceLimits {
                 memory: 128 * MIB,
                 cpu_millis: 500,
