@@ -1,4 +1,4 @@
-//! `slipway-bridge [--socket=PATH] WORKER [ARGUMENT…]`: the entry point of every function instance.
+//! `slipway-bridge [--socket=PATH] [--stdin] WORKER [ARGUMENT…]`: the entry point of every function instance.
 //!
 //! It starts the language worker, dials the function runner, and serves calls on the connection that it opened
 //! (the library's `protocol` module says how). It is the instance's process 1: it reaps what is orphaned, passes
@@ -51,14 +51,14 @@ const LAST_FRAMES: Duration = Duration::from_secs(5);
 const REQUEST_BUFFER_BYTES: usize = 128 * 1024;
 
 fn main() -> ExitCode {
-    let Some((socket, worker)) = arguments(std::env::args_os().skip(1)) else {
-        eprintln!("usage: slipway-bridge [--socket=PATH] WORKER [ARGUMENT…]");
+    let Some(arguments) = arguments(std::env::args_os().skip(1)) else {
+        eprintln!("usage: slipway-bridge [--socket=PATH] [--stdin] WORKER [ARGUMENT…]");
         return ExitCode::from(USAGE);
     };
     // The function runs as the same user: it may not trace its bridge. Where the kernel refuses, nothing is lost.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(run(&socket, &worker))) {
+    match runtime.and_then(|runtime| runtime.block_on(run(&arguments))) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("slipway-bridge: {error}");
@@ -67,19 +67,29 @@ fn main() -> ExitCode {
     }
 }
 
-fn arguments(given: impl Iterator<Item = OsString>) -> Option<(PathBuf, Vec<OsString>)> {
+struct Arguments {
+    socket: PathBuf,
+    /// The worker gets its socket as its standard input, where a program finds it that may not take up a descriptor by
+    /// its number.
+    on_stdin: bool,
+    worker: Vec<OsString>,
+}
+
+fn arguments(given: impl Iterator<Item = OsString>) -> Option<Arguments> {
     let mut given = given.peekable();
     let socket = given.peek()?.to_str().and_then(|first| first.strip_prefix("--socket=")).map(PathBuf::from);
     if socket.is_some() {
         given.next();
     }
+    let on_stdin = given.next_if(|next| next == "--stdin").is_some();
     let worker: Vec<_> = given.collect();
-    (!worker.is_empty()).then(|| (socket.unwrap_or_else(|| SOCKET_PATH.into()), worker))
+    let socket = socket.unwrap_or_else(|| SOCKET_PATH.into());
+    (!worker.is_empty()).then_some(Arguments { socket, on_stdin, worker })
 }
 
-async fn run(socket: &PathBuf, command: &[OsString]) -> io::Result<ExitCode> {
+async fn run(Arguments { socket, on_stdin, worker: command }: &Arguments) -> io::Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate())?;
-    let worker = Worker::start(command)
+    let worker = Worker::start(command, *on_stdin)
         .map_err(|error| io::Error::other(format!("{} cannot be started: {error}", command[0].display())))?;
     let stream = UnixStream::connect(socket)
         .await

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -44,17 +44,22 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts the command in a process group of its own.
-    pub(crate) fn start(command: &[OsString]) -> io::Result<Self> {
+    /// Starts the command in a process group of its own. The socket is its standard input where that is asked for,
+    /// else the one descriptor that it inherits beside its output.
+    pub(crate) fn start(command: &[OsString], on_stdin: bool) -> io::Result<Self> {
         let children = signal(SignalKind::child())?;
         let (ours, theirs) = UnixStream::pair()?;
         let ((stdout, stdout_end), (stderr, stderr_end)) = (io::pipe()?, io::pipe()?);
-        // The one descriptor that it inherits beside its output.
-        rustix::io::fcntl_setfd(&theirs, FdFlags::empty())?;
+        let descriptor = if on_stdin {
+            0
+        } else {
+            rustix::io::fcntl_setfd(&theirs, FdFlags::empty())?;
+            theirs.as_raw_fd()
+        };
         let child = Command::new(&command[0])
             .args(&command[1..])
-            .env(DESCRIPTOR_VARIABLE, theirs.as_raw_fd().to_string())
-            .stdin(Stdio::null())
+            .env(DESCRIPTOR_VARIABLE, descriptor.to_string())
+            .stdin(if on_stdin { Stdio::from(OwnedFd::from(theirs)) } else { Stdio::null() })
             .stdout(stdout_end)
             .stderr(stderr_end)
             .process_group(0)

@@ -17,17 +17,20 @@ pub enum Runtime {
     Python,
     /// Node.js.
     Node,
+    /// A program that speaks the AWS Lambda Runtime API.
+    Binary,
 }
 
 impl Runtime {
     /// Every runtime, in the order in which they are looked for.
-    pub const ALL: [Self; 2] = [Self::Python, Self::Node];
+    pub const ALL: [Self; 3] = [Self::Python, Self::Node, Self::Binary];
 
     /// Returns the name as it goes over the wire and into image names.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Python => "python",
             Self::Node => "node",
+            Self::Binary => "binary",
         }
     }
 }

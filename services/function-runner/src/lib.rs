@@ -9,6 +9,7 @@ mod error;
 mod handlers;
 pub mod instances;
 mod invoke;
+mod program;
 mod project;
 pub mod records;
 mod routes;

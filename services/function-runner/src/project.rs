@@ -11,8 +11,11 @@ use slipway_models::functions::{FunctionConfigPatch, Runtime};
 use slipway_models::problem::FieldError;
 
 use crate::domain::config;
+use crate::program::{self, ProgramFault};
 
 const MANIFEST: &str = "slipway.toml";
+/// The program of the binary runtime.
+const PROGRAM: &str = "bootstrap";
 const MAX_TEXT_BYTES: u64 = 1024 * 1024;
 
 /// An unpacked archive that can be built.
@@ -45,7 +48,7 @@ pub(crate) enum ProjectError {
     /// Nothing in it tells the runtime.
     #[error(
         "no runtime is found: at the archive's root there must be main.py or requirements.txt (python), package.json, \
-         index.mjs or index.js (node), or a slipway.toml that names the runtime; the root holds {0}"
+         index.mjs or index.js (node), bootstrap (binary), or a slipway.toml that names the runtime; the root holds {0}"
     )]
     NoRuntime(String),
     /// Files of two runtimes are there.
@@ -65,6 +68,14 @@ pub(crate) enum ProjectError {
     /// The entry is no file of the archive.
     #[error("slipway.toml: the entry {0:?} is no file in the archive")]
     Entry(String),
+    /// The program of the binary runtime would not start.
+    #[error("{name}: it {fault}")]
+    Program {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        fault: ProgramFault,
+    },
     /// The configuration breaks its rules.
     #[error("slipway.toml: its config is at fault")]
     Config(Vec<FieldError>),
@@ -103,6 +114,11 @@ impl Project {
             return Err(ProjectError::Entry(entry.chars().take(200).collect()));
         }
         let runtime = manifest.runtime.map_or_else(|| detect_runtime(root), Ok)?;
+        if runtime == Runtime::Binary {
+            let name = manifest.entry.as_deref().unwrap_or(PROGRAM);
+            let refused = |fault| ProjectError::Program { name: name.to_owned(), fault };
+            program::check(root, name)?.map_err(refused)?;
+        }
         let dependencies = find_dependencies(root, runtime)?;
         Ok(Self { runtime, entry: manifest.entry, config: manifest.config, dependencies })
     }
@@ -112,6 +128,7 @@ const fn marks(runtime: Runtime) -> &'static [&'static str] {
     match runtime {
         Runtime::Python => &["main.py", "requirements.txt"],
         Runtime::Node => &["package.json", "index.mjs", "index.js"],
+        Runtime::Binary => &[PROGRAM],
     }
 }
 
@@ -157,6 +174,7 @@ fn find_dependencies(root: &Path, runtime: Runtime) -> Result<Dependencies, Proj
     let name = match runtime {
         Runtime::Python => "requirements.txt",
         Runtime::Node => "package.json",
+        Runtime::Binary => return Ok(Dependencies::None),
     };
     let refused = |fault| ProjectError::Dependencies { name, fault };
     let Some(text) = read_text(root, name)?.map_err(refused)? else { return Ok(Dependencies::None) };
@@ -166,6 +184,7 @@ fn find_dependencies(root: &Path, runtime: Runtime) -> Result<Dependencies, Proj
             let package: Package = serde_json::from_str(&text).map_err(|fault| refused(fault.to_string()))?;
             !package.dependencies.is_empty() || !package.optional_dependencies.is_empty()
         }
+        Runtime::Binary => false,
     };
     let is_locked =
         || ["package-lock.json", "npm-shrinkwrap.json"].iter().any(|lock| root.join(lock).is_file());

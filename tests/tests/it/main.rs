@@ -3,6 +3,7 @@
 
 mod archives;
 mod bad_input;
+mod binary;
 mod crash;
 mod egress;
 mod examples;

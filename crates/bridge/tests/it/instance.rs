@@ -26,23 +26,29 @@ pub(crate) const BOUND: Duration = Duration::from_mins(1);
 pub(crate) enum Language {
     Python,
     Node,
+    /// The binary runtime, whose program lies beside these tests.
+    Binary,
 }
 
 impl Language {
+    /// Those whose handlers are written in the language itself.
     pub(crate) const ALL: [Self; 2] = [Self::Python, Self::Node];
 
     fn program(self) -> &'static str {
         match self {
-            Self::Python => "python3",
+            // The tests' bootstrap is a Python program.
+            Self::Python | Self::Binary => "python3",
             Self::Node => "node",
         }
     }
 
-    fn worker(self) -> PathBuf {
+    /// What the bridge is given.
+    fn worker(self) -> [PathBuf; 2] {
         let runtimes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/runtimes");
         match self {
-            Self::Python => runtimes.join("python/worker.py"),
-            Self::Node => runtimes.join("node/worker.mjs"),
+            Self::Python => [self.program().into(), runtimes.join("python/worker.py")],
+            Self::Node => [self.program().into(), runtimes.join("node/worker.mjs")],
+            Self::Binary => ["--stdin".into(), env!("CARGO_BIN_EXE_slipway-lambda").into()],
         }
     }
 
@@ -50,6 +56,7 @@ impl Language {
         match self {
             Self::Python => "main.py",
             Self::Node => "index.mjs",
+            Self::Binary => "bootstrap",
         }
     }
 }
@@ -96,7 +103,7 @@ impl Instance {
         );
         let bridge = Command::new(env!("CARGO_BIN_EXE_slipway-bridge"))
             .arg(format!("--socket={}", path.display()))
-            .args([language.program().as_ref(), language.worker().as_os_str()])
+            .args(language.worker())
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .current_dir(application.path())
             .spawn()

@@ -6,5 +6,6 @@ mod answers;
 mod faults;
 mod frames;
 mod instance;
+mod lambda;
 mod loading;
 mod output;

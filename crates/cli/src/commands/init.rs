@@ -10,15 +10,23 @@ use crate::commands::is_function_name;
 use crate::failure::Failure;
 use crate::output::Output;
 
-const PYTHON: [(&str, &str); 3] = [
+const PYTHON: &[(&str, &str)] = &[
     ("main.py", include_str!("../../templates/python/main.py")),
     ("slipway.toml", include_str!("../../templates/python/slipway.toml")),
     ("README.md", include_str!("../../templates/python/README.md")),
 ];
-const NODE: [(&str, &str); 3] = [
+const NODE: &[(&str, &str)] = &[
     ("index.mjs", include_str!("../../templates/node/index.mjs")),
     ("slipway.toml", include_str!("../../templates/node/slipway.toml")),
     ("README.md", include_str!("../../templates/node/README.md")),
+];
+
+const BINARY: &[(&str, &str)] = &[
+    ("main.rs", include_str!("../../templates/binary/main.rs")),
+    ("Cargo.toml", include_str!("../../templates/binary/manifest.toml")),
+    ("slipway.toml", include_str!("../../templates/binary/slipway.toml")),
+    (".slipwayignore", include_str!("../../templates/binary/slipwayignore")),
+    ("README.md", include_str!("../../templates/binary/README.md")),
 ];
 
 pub(crate) fn run(options: &Init, output: &Output) -> Result<(), Failure> {
@@ -33,6 +41,7 @@ pub(crate) fn run(options: &Init, output: &Output) -> Result<(), Failure> {
     let files = match options.runtime {
         Runtime::Python => PYTHON,
         Runtime::Node => NODE,
+        Runtime::Binary => BINARY,
     };
     if let Some((taken, _)) = files.iter().find(|(file, _)| folder.join(file).symlink_metadata().is_ok()) {
         return Err(Failure::usage(format!("{} exists already", folder.join(taken).display()))
@@ -44,9 +53,14 @@ pub(crate) fn run(options: &Init, output: &Output) -> Result<(), Failure> {
     }
     let shown = options.folder.display();
     let value = json!({
-        "name": name, "folder": folder, "runtime": options.runtime, "files": files.map(|(file, _)| file),
+        "name": name, "folder": folder, "runtime": options.runtime, "files": files.iter().map(|(file, _)| file).collect::<Vec<_>>(),
     });
-    let text = format!("made a {} function in {shown}; next:\n  slipway deploy {shown}", options.runtime);
+    let next = match options.runtime {
+        // Its program has to be built first.
+        Runtime::Binary => format!("see {}", folder.join("README.md").display()),
+        Runtime::Python | Runtime::Node => format!("slipway deploy {shown}"),
+    };
+    let text = format!("made a {} function in {shown}; next:\n  {next}", options.runtime);
     output.result(&value, &text)
 }
 

@@ -23,6 +23,19 @@ fn a_new_function_has_a_handler_a_manifest_and_the_next_command() {
 }
 
 #[test]
+fn a_new_program_has_its_source_and_says_how_it_is_built() {
+    let home = Home::new();
+    let made = home.run(["init", "binary", "hello"]);
+    assert_eq!(made.status(), 0, "{}", made.stderr());
+    assert!(made.stdout().contains("next:\n  see ") && made.stdout().contains("hello/README.md"));
+    let read = |name: &str| fs::read_to_string(home.path("hello").join(name)).unwrap();
+    assert!(read("Cargo.toml").contains("name = \"hello\"") && read("main.rs").contains("lambda_http"));
+    assert!(read("slipway.toml").contains("runtime = \"binary\"\nentry = \"bootstrap\""));
+    assert!(read(".slipwayignore").contains("target\n"));
+    assert!(read("README.md").contains("cargo build --release"));
+}
+
+#[test]
 fn scripts_are_told_what_was_made() {
     let home = Home::new();
     let made = home.run(["--json", "init", "node", "hello"]).json();
@@ -71,7 +84,7 @@ fn a_folder_whose_name_is_no_functions_is_refused() {
 fn an_unknown_runtime_is_refused_with_those_that_are_known() {
     let refused = Home::new().run(["init", "cobol"]);
     assert_eq!(refused.status(), 2);
-    assert!(refused.stderr().contains("[possible values: python, node]"), "{}", refused.stderr());
+    assert!(refused.stderr().contains("[possible values: python, node, binary]"), "{}", refused.stderr());
 }
 
 #[test]

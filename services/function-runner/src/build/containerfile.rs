@@ -15,7 +15,7 @@ pub(super) fn containerfile(
     dependencies: Dependencies,
 ) -> String {
     let (install, installed) = match (runtime, dependencies) {
-        (_, Dependencies::None) => {
+        (Runtime::Binary, _) | (_, Dependencies::None) => {
             return format!("FROM {prefix}{runtime}\n{label}\nCOPY --chown=0:0 app/ /app/\n");
         }
         (Runtime::Python, _) => (

@@ -4,6 +4,7 @@
 mod archives;
 mod authz;
 mod bad_input;
+mod binary;
 mod delete;
 mod deploy;
 mod deployed;
