@@ -292,6 +292,14 @@ pub struct InvokeAnswer {
     pub cold_start: bool,
 }
 
+/// The answer to `POST /functions/{id}/invoke?mode=async` and to `POST /executions/{id}/replay`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InvokeAccepted {
+    /// The run, which is on record and will be carried out.
+    #[schema(value_type = String, format = Uuid)]
+    pub execution_id: ExecutionId,
+}
+
 /// How a run stands or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -321,7 +329,7 @@ pub struct ExecutionBody {
     pub function_id: FunctionId,
     /// The version that ran.
     pub version: i32,
-    /// What set it off: `invoke`.
+    /// What set it off: `invoke`, `async` or `replay`.
     pub trigger: String,
     /// How it stands or ended.
     pub status: ExecutionStatus,
@@ -348,8 +356,15 @@ pub struct ExecutionBody {
     pub result: Option<Value>,
     /// True when the body was larger than what is kept.
     pub result_truncated: bool,
-    /// Why it failed.
+    /// Why it failed; of a run that waits for its next attempt, why the last one did.
     pub error: Option<ExecutionError>,
+    /// How often it has begun: more than once only where nobody waited for it and it failed.
+    pub attempt: i32,
+    /// True where nobody waited for it and its last attempt failed too.
+    pub dead_letter: bool,
+    /// The run whose input it was given, where it is a replay.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    pub replayed_from: Option<ExecutionId>,
 }
 
 /// Why a run failed.

@@ -22,7 +22,9 @@ use crate::instances::Instances;
 use crate::records::{Flusher, Records};
 use crate::routes;
 use crate::runner_id::RunnerId;
-use crate::service::{Builds, Deployments, Executions, Functions, Invocations, Secrets};
+use crate::service::{
+    AsyncRuns, Builds, Deployments, Executions, Functions, Invocations, RunsUnderway, Secrets,
+};
 
 /// The tables of function-runner.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -68,8 +70,8 @@ impl Service for FunctionRunner {
 
         let readiness = readiness(db, podman, Arc::clone(&parts.builds));
         let (verifier, limit) = (Data::new(host.verifier), Data::new(ArchiveLimit(config.archive_bytes)));
-        let (instances, queue, flusher) =
-            (parts.instances.clone(), parts.queue.clone(), parts.flusher.clone());
+        let (instances, runs) = (parts.instances.clone(), parts.async_runs.clone());
+        let (queue, flusher) = (parts.queue.clone(), parts.flusher.clone());
         let application = Application::bind(
             Self::NAME,
             &config.server,
@@ -84,6 +86,7 @@ impl Service for FunctionRunner {
         Ok(application.on_stop(async move {
             queue.stop_all().await;
             instances.stop().await;
+            runs.stop().await;
             flusher.stop().await;
             if let Some(service) = service {
                 service.stop().await;
@@ -129,6 +132,7 @@ struct Parts {
     secrets: Data<Secrets>,
     executions: Data<Executions>,
     invocations: Data<Invocations>,
+    async_runs: Data<AsyncRuns>,
     idempotency: Data<Idempotency>,
     builds: Arc<Builds>,
     instances: Instances,
@@ -194,11 +198,29 @@ impl Parts {
         let secrets =
             Secrets::new(db.clone(), Arc::clone(&clock), Arc::clone(&functions), Arc::clone(&host.keys));
         let secrets = Arc::new(secrets);
-        tokio::spawn(Arc::clone(&secrets).seal_anew(stop));
-        let invocations = Invocations::new(instances.clone(), Arc::clone(&records), Arc::clone(&clock));
+        tokio::spawn(Arc::clone(&secrets).seal_anew(stop.clone()));
+        let in_hand = Arc::new(RunsUnderway::default());
+        let invocations = Arc::new(Invocations::new(
+            instances.clone(),
+            Arc::clone(&records),
+            Arc::clone(&in_hand),
+            Arc::clone(&clock),
+        ));
+        let async_runs = Arc::new(AsyncRuns::new(
+            db.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&functions),
+            Arc::clone(&invocations),
+            Arc::clone(&records),
+            in_hand,
+            config.async_runs.clone(),
+            stop,
+        ));
+        tokio::spawn(Arc::clone(&async_runs).carry_out_what_is_due());
         Ok(Self {
             executions: Data::new(Executions::new(Arc::clone(&functions), records, Arc::clone(&clock))),
-            invocations: Data::new(invocations),
+            invocations: invocations.into(),
+            async_runs: async_runs.into(),
             functions: functions.into(),
             secrets: secrets.into(),
             deployments: Data::new(deployments),
@@ -216,6 +238,7 @@ impl Parts {
             .app_data(self.secrets.clone())
             .app_data(self.executions.clone())
             .app_data(self.invocations.clone())
+            .app_data(self.async_runs.clone())
             .app_data(self.idempotency.clone());
     }
 }

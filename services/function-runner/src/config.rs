@@ -10,7 +10,7 @@ use crate::archive;
 use crate::build::BuildSettings;
 use crate::instances::{EgressSettings, InstancesConfig};
 use crate::records::RecordsConfig;
-use crate::service::DeploymentLimits;
+use crate::service::{AsyncConfig, DeploymentLimits};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -39,6 +39,7 @@ pub struct Config {
     pub builds_at_a_time: usize,
     /// The most bytes of an archive, packed.
     pub archive_bytes: u64,
+    pub(crate) async_runs: AsyncConfig,
     pub(crate) build: BuildSettings,
     pub(crate) deployments: DeploymentLimits,
 }
@@ -57,6 +58,7 @@ impl Config {
             instances: InstancesConfig::read(reader, &run_dir, &state_dir),
             egress: EgressSettings::read(reader),
             records: RecordsConfig::read(reader, &state_dir),
+            async_runs: AsyncConfig::read(reader),
             build: read_build(reader),
             builds_at_a_time: reader.within("BUILDS_AT_A_TIME", 2, 1..=64),
             archive_bytes: MIB * reader.within("ARCHIVE_MAX_MB", 50, 1..=1_024),

@@ -10,6 +10,7 @@ use crate::archive::ArchiveError;
 use crate::project::ProjectError;
 
 const RETRY_A_DEPLOYMENT_SECONDS: u32 = 30;
+const RETRY_A_RUN_SECONDS: u32 = 5;
 
 /// What functions and deployments can answer other than what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,18 @@ pub(crate) enum FunctionError {
     VersionNotReady(i32),
     #[error("the image of version {0} is no longer kept: deploy its files again")]
     VersionRemoved(i32),
+    #[error("the run has ended")]
+    ExecutionFinished,
+    #[error("the run has not ended: it can be replayed when it has")]
+    ExecutionNotFinished,
+    #[error("what the run was given is not kept: only runs with mode=async can be replayed")]
+    InputNotKept,
+    #[error("the run has not ended yet; it was told to")]
+    NotCalledOff,
+    #[error("{0} runs that nobody waits for are queued or under way; that is the most")]
+    BacklogFull(usize),
+    #[error("what a run that nobody waits for is given has at most {0} bytes")]
+    InputTooLarge(u64),
     #[error("fields are at fault")]
     Invalid(Vec<FieldError>),
     #[error(transparent)]
@@ -93,6 +106,14 @@ impl From<FunctionError> for Problem {
             | FunctionError::SecretNotFound
             | FunctionError::VersionNotFound(_) => Self::not_found(detail),
             FunctionError::NotActive => conflict("function_not_active"),
+            FunctionError::ExecutionFinished => conflict("execution_finished"),
+            FunctionError::ExecutionNotFinished => conflict("execution_not_finished"),
+            FunctionError::InputNotKept => conflict("input_not_kept"),
+            FunctionError::InputTooLarge(limit) => Self::body_too_large(limit),
+            FunctionError::BacklogFull(_) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::new("backlog_full"), detail)
+                    .retry_after(RETRY_A_RUN_SECONDS)
+            }
             FunctionError::VersionFailed(_) => conflict("version_failed"),
             FunctionError::VersionNotReady(_) => conflict("version_not_ready"),
             FunctionError::VersionRemoved(_) => conflict("version_removed"),
@@ -107,6 +128,7 @@ impl From<FunctionError> for Problem {
             }
             FunctionError::Database(cause) if cause.is_transient() => Self::unavailable(cause),
             FunctionError::Interrupted
+            | FunctionError::NotCalledOff
             | FunctionError::Starting
             | FunctionError::NoBaseImage(_)
             | FunctionError::Runtime(_) => Self::unavailable(error),

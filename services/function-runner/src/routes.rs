@@ -33,6 +33,8 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         )
         .service(resource("/api/v1/functions/{id}/stats").route(get().to(handlers::stats)))
         .service(resource("/api/v1/executions/{id}").route(get().to(handlers::execution)))
+        .service(resource("/api/v1/executions/{id}/cancel").route(post().to(handlers::cancel)))
+        .service(resource("/api/v1/executions/{id}/replay").route(post().to(handlers::replay)))
         .service(resource("/api/v1/deployments/{id}").route(get().to(handlers::deployment)))
         .service(resource("/api/v1/deployments/{id}/logs").route(get().to(handlers::deployment_log)));
 }
@@ -56,6 +58,8 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::stats,
         handlers::deployments,
         handlers::roll_back,
+        handlers::cancel,
+        handlers::replay,
         handlers::deployment,
         handlers::deployment_log
     ),

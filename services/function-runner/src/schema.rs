@@ -51,6 +51,27 @@ diesel::table! {
         result -> Nullable<Json>,
         result_truncated -> Bool,
         error -> Nullable<Json>,
+        attempt -> Integer,
+        dead_letter -> Bool,
+        replayed_from -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    execution_inputs (execution_id) {
+        execution_id -> Uuid,
+        head -> Json,
+        body -> Bytea,
+    }
+}
+
+diesel::table! {
+    async_runs (execution_id) {
+        execution_id -> Uuid,
+        function_id -> Uuid,
+        owner_id -> Uuid,
+        due_at -> Timestamptz,
+        is_taken -> Bool,
     }
 }
 

@@ -46,8 +46,17 @@ pub struct Execution {
     pub result: Option<Value>,
     /// True when the body was larger than what is kept.
     pub result_truncated: bool,
-    /// Why it failed.
+    /// Why it failed; of one that waits for its next attempt, why the last one did.
     pub error: Option<ExecutionError>,
+    /// How often it has begun.
+    #[serde(default)]
+    pub attempt: i32,
+    /// True where nobody waited for it and its last attempt failed.
+    #[serde(default)]
+    pub dead_letter: bool,
+    /// The run whose input it was given.
+    #[serde(default)]
+    pub replayed_from: Option<ExecutionId>,
 }
 
 /// What sets a run off.
@@ -56,6 +65,32 @@ pub struct Execution {
 pub enum Trigger {
     /// `POST /functions/{id}/invoke`.
     Invoke,
+    /// The same with `mode=async`: nobody waits for it.
+    Async,
+    /// `POST /executions/{id}/replay`.
+    Replay,
+}
+
+/// Which runs are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecutionFilter {
+    /// Of this function.
+    pub function_id: FunctionId,
+    /// That stand like this.
+    pub status: Option<ExecutionStatus>,
+    /// That were set off by this.
+    pub trigger: Option<Trigger>,
+    /// That are dead letters, or are none.
+    pub dead_letter: Option<bool>,
+}
+
+impl ExecutionFilter {
+    /// Tells whether a run of the filter's function is asked for.
+    pub fn admits(&self, execution: &Execution) -> bool {
+        self.status.is_none_or(|status| execution.status == status)
+            && self.trigger.is_none_or(|trigger| execution.trigger == trigger)
+            && self.dead_letter.is_none_or(|dead_letter| execution.dead_letter == dead_letter)
+    }
 }
 
 impl Trigger {
@@ -63,6 +98,8 @@ impl Trigger {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Invoke => "invoke",
+            Self::Async => "async",
+            Self::Replay => "replay",
         }
     }
 }
@@ -89,13 +126,17 @@ impl Execution {
             result: None,
             result_truncated: false,
             error: None,
+            attempt: 0,
+            dead_letter: false,
+            replayed_from: None,
         }
     }
 
-    /// Records that an instance of version `version` took the call.
+    /// Records that an instance of version `version` took the call: for the first time, or for another attempt.
     pub fn begin(&mut self, version: i32, now: DateTime<Utc>, cold_start_ms: Option<f64>) {
         self.version = version;
         self.status = ExecutionStatus::Running;
+        self.attempt += 1;
         self.started_at = Some(now);
         self.queue_ms = Some(milliseconds(now - self.queued_at));
         self.cold_start_ms = cold_start_ms;
@@ -112,6 +153,7 @@ impl Execution {
         self.status_code = Some(status_code);
         self.result_truncated = size > KEPT_RESULT;
         self.result = Some(if self.result_truncated { beginning_of(&result) } else { result });
+        self.error = None;
         self.end(ExecutionStatus::Succeeded, now);
     }
 
@@ -119,6 +161,24 @@ impl Execution {
     pub fn fail(&mut self, status: ExecutionStatus, error: ExecutionError, now: DateTime<Utc>) {
         self.error = Some(error);
         self.end(status, now);
+    }
+
+    /// Records that a run which has failed waits for another attempt.
+    pub fn wait_again(&mut self) {
+        self.status = ExecutionStatus::Queued;
+        self.started_at = None;
+        self.finished_at = None;
+        self.queue_ms = None;
+        self.cold_start_ms = None;
+        self.duration_ms = None;
+        self.used(None, None);
+    }
+
+    /// Records that an attempt was broken off through no fault of the function's: it does not count.
+    pub fn wait_uncounted(&mut self) {
+        self.attempt -= 1;
+        self.error = None;
+        self.wait_again();
     }
 
     /// Tells whether the run has ended.
@@ -153,6 +213,9 @@ impl From<Execution> for ExecutionBody {
             result: execution.result,
             result_truncated: execution.result_truncated,
             error: execution.error,
+            attempt: execution.attempt,
+            dead_letter: execution.dead_letter,
+            replayed_from: execution.replayed_from,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Pure types and rules of functions, their versions and their runs.
 
+mod async_run;
 pub mod config;
 mod deployment;
 mod execution;
@@ -9,8 +10,9 @@ mod secret;
 pub mod stats;
 mod version;
 
+pub use async_run::{AsyncLimits, AsyncRun, Due, Input, Retry, Underway};
 pub use deployment::Deployment;
-pub use execution::{Execution, Trigger};
+pub use execution::{Execution, ExecutionFilter, Trigger};
 pub use function::{Function, FunctionName, InvalidName};
 pub use log_line::{LogFilter, LogLine, without_nul};
 pub use secret::{

@@ -1,5 +1,6 @@
 //! One endpoint a file.
 
+mod cancel;
 mod configure;
 mod delete;
 mod delete_secret;
@@ -14,12 +15,14 @@ mod functions;
 mod idempotency;
 mod invoke;
 mod logs;
+mod replay;
 mod roll_back;
 mod secrets;
 mod set_secret;
 mod stats;
 mod upload;
 
+pub(crate) use cancel::*;
 pub(crate) use configure::*;
 pub(crate) use delete::*;
 pub(crate) use delete_secret::*;
@@ -34,6 +37,7 @@ pub(crate) use functions::*;
 pub(crate) use idempotency::Idempotency;
 pub(crate) use invoke::*;
 pub(crate) use logs::*;
+pub(crate) use replay::*;
 pub(crate) use roll_back::*;
 pub(crate) use secrets::*;
 pub(crate) use set_secret::*;

@@ -2,23 +2,27 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue, Method};
+use serde::{Deserialize, Serialize};
 use slipway_bridge::protocol::{HeadError, InvokeHead};
 use slipway_kernel::ExecutionId;
 use slipway_models::functions::InvokeRequest;
 use slipway_models::problem::FieldError;
+
+use crate::domain::Input;
 
 /// The most text of a path, a query and headers together. Written as JSON it stays under the protocol's limit,
 /// whatever is in it.
 const MAX_HEAD_TEXT: usize = 32 * 1024;
 
 /// A request to a handler, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Call {
     method: String,
     path: String,
     query: BTreeMap<String, String>,
     headers: BTreeMap<String, String>,
     /// JSON, or nothing.
+    #[serde(skip)]
     pub(crate) body: Vec<u8>,
     /// The trace that the call belongs to.
     pub(crate) traceparent: Option<String>,
@@ -65,6 +69,18 @@ impl TryFrom<InvokeRequest> for Call {
 }
 
 impl Call {
+    /// Returns the call as it is kept for later.
+    pub(crate) fn into_input(mut self) -> Result<Input, serde_json::Error> {
+        let body = std::mem::take(&mut self.body);
+        Ok(Input { head: serde_json::to_value(self)?, body })
+    }
+
+    /// Reads a call that was kept.
+    pub(crate) fn from_input(input: Input) -> Result<Self, serde_json::Error> {
+        let head: Self = serde_json::from_value(input.head)?;
+        Ok(Self { body: input.body, ..head })
+    }
+
     /// Writes all but the body as an instance reads it.
     pub(crate) fn head(&self, id: ExecutionId, deadline: Instant) -> Result<Vec<u8>, HeadError> {
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
@@ -130,6 +146,18 @@ mod tests {
         } }))
         .unwrap();
         assert_eq!(call.headers, BTreeMap::from([("x-mine".to_owned(), "kept".to_owned())]));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_call_is_all_of_it_but_the_credentials() {
+        let call = check(json!({
+            "method": "PUT", "path": "/a", "query": { "q": "\u{0}" }, "body": { "n": 1 },
+            "headers": { "authorization": "secret", "x-mine": "kept" },
+        }))
+        .unwrap();
+        let input = call.clone().into_input().unwrap();
+        assert!(!input.head.to_string().contains("secret"), "{}", input.head);
+        assert_eq!(Call::from_input(input).unwrap(), call);
     }
 
     #[test]

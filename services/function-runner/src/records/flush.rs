@@ -145,7 +145,7 @@ impl Records {
 }
 
 /// Sums up the runs that have ended.
-fn roll_up<'a>(executions: impl Iterator<Item = &'a Execution>) -> BTreeMap<RollupKey, Rollup> {
+pub(crate) fn roll_up<'a>(executions: impl Iterator<Item = &'a Execution>) -> BTreeMap<RollupKey, Rollup> {
     let mut rollups: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
     for execution in executions {
         let Some(sample) = Sample::of(execution) else { continue };

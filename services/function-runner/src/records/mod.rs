@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use flush::Flusher;
+pub(crate) use flush::roll_up;
 use pending::Pending;
 use slipway_config::Reader;
 use slipway_db::{Database, DbError};
@@ -21,7 +22,7 @@ use slipway_kernel::{ExecutionId, FunctionId, Page, PageRequest, SharedClock, Us
 use slipway_models::functions::{ExecutionError, ExecutionStatus, StatsBody};
 
 use crate::domain::stats::Window;
-use crate::domain::{Execution, LogFilter, LogLine};
+use crate::domain::{Execution, ExecutionFilter, LogFilter, LogLine};
 use crate::spool::{Fsync, Record, Spool, SpoolConfig, SpoolError, SpooledRecord};
 use crate::store;
 
@@ -150,17 +151,19 @@ impl Records {
     pub async fn list(
         &self,
         owner: UserId,
-        function_id: FunctionId,
+        filter: ExecutionFilter,
         page: PageRequest,
     ) -> Result<Page<Execution>, DbError> {
         // Before the database is asked: what moves there in between is found twice, never missed.
-        let mut pending = self.pending.executions(owner, function_id);
+        let mut pending = self.pending.executions(owner, filter.function_id);
         let before = page.after();
         pending.retain(|id, _| before.is_none_or(|before| id.as_uuid() < before));
+        // What the database has of these may be old, and be left out of the page.
+        let limit = page.fetch_limit() + i64::try_from(pending.len()).unwrap_or_default();
         let rows = self
             .database
             .run("execution.list", move |connection| {
-                store::executions::list(connection, owner, function_id, before, page.fetch_limit())
+                store::executions::list(connection, owner, filter, before, limit)
             })
             .await?;
         for row in rows {
@@ -168,8 +171,8 @@ impl Records {
                 pending.insert(row.id, row);
             }
         }
-        let newest_first = pending.into_values().rev().collect();
-        Ok(Page::from_rows(newest_first, &page, |execution| execution.id.as_uuid()))
+        let admitted = pending.into_values().rev().filter(|execution| filter.admits(execution));
+        Ok(Page::from_rows(admitted.collect(), &page, |execution| execution.id.as_uuid()))
     }
 
     /// Sums up the runs of an owner's function that ended within a period: those in the database and those that wait

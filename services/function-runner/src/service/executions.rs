@@ -5,7 +5,7 @@ use slipway_models::functions::{StatsBody, StatsPeriod};
 
 use super::Functions;
 use crate::domain::stats::Window;
-use crate::domain::{Execution, LogFilter, LogLine};
+use crate::domain::{Execution, ExecutionFilter, LogFilter, LogLine};
 use crate::error::FunctionError;
 use crate::records::Records;
 
@@ -30,11 +30,11 @@ impl Executions {
     pub(crate) async fn list(
         &self,
         owner: UserId,
-        function_id: FunctionId,
+        filter: ExecutionFilter,
         page: PageRequest,
     ) -> Result<Page<Execution>, FunctionError> {
-        self.functions.find(owner, function_id).await?;
-        Ok(self.records.list(owner, function_id, page).await?)
+        self.functions.find(owner, filter.function_id).await?;
+        Ok(self.records.list(owner, filter, page).await?)
     }
 
     /// Sums up the runs of an owner's function over a period that ends now.

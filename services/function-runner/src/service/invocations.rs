@@ -3,7 +3,9 @@ use std::time::{Duration, Instant};
 
 use slipway_kernel::{ExecutionId, SharedClock};
 use slipway_models::functions::{ExecutionError, ExecutionStatus, InvokeAnswer};
+use tokio_util::sync::CancellationToken;
 
+use super::underway::RunsUnderway;
 use crate::domain::{Execution, Trigger, Version};
 use crate::instances::{Busy, Claim, Instances, Lease, NoInstance, StartFailure};
 use crate::invoke::{Answer, AnswerFault, Call, Log, receive};
@@ -23,6 +25,8 @@ pub(crate) enum InvokeError {
     TimedOut { id: ExecutionId, error: ExecutionError },
     #[error("the function was deleted while this ran")]
     Cancelled { id: ExecutionId },
+    #[error("the run was called off")]
+    CalledOff { id: ExecutionId },
     #[error("{cause}")]
     Unavailable { id: ExecutionId, cause: String },
     #[error("the end of the run cannot be recorded: {cause}")]
@@ -34,20 +38,37 @@ enum Failure {
     Handler(ExecutionError),
     TimedOut(ExecutionError),
     Cancelled,
+    CalledOff,
     Stopped,
     Unavailable(String),
+}
+
+/// What came of an attempt at a run that nobody waits for.
+pub(crate) enum Attempt {
+    /// There was no instance for it: it has not begun.
+    NotBegun,
+    /// The runner stopped under it.
+    BrokenOff,
+    /// It has ended, as its record says.
+    Ended,
 }
 
 /// Calls of functions.
 pub(crate) struct Invocations {
     instances: Instances,
     records: Arc<Records>,
+    underway: Arc<RunsUnderway>,
     clock: SharedClock,
 }
 
 impl Invocations {
-    pub(crate) fn new(instances: Instances, records: Arc<Records>, clock: SharedClock) -> Self {
-        Self { instances, records, clock }
+    pub(crate) fn new(
+        instances: Instances,
+        records: Arc<Records>,
+        underway: Arc<RunsUnderway>,
+        clock: SharedClock,
+    ) -> Self {
+        Self { instances, records, underway, clock }
     }
 
     /// Calls a function and waits for its end. The run is on record before it begins and before this returns.
@@ -66,8 +87,9 @@ impl Invocations {
             claim.give_up();
             return Err(cause.into());
         }
+        let run = self.underway.enter(execution.owner, execution.id);
         let mut log = Log::new(execution.id, Arc::clone(&self.clock));
-        let outcome = self.run(&mut execution, &mut log, claim, call, deadline).await;
+        let outcome = self.run(&mut execution, &mut log, claim, call, deadline, run.called_off()).await;
 
         let id = execution.id;
         let (ended, answer) = self.conclude(execution, outcome);
@@ -86,11 +108,87 @@ impl Invocations {
         claim: Claim,
         call: &Call,
         deadline: Instant,
+        called_off: &CancellationToken,
     ) -> Result<Answer, Failure> {
-        let mut lease = claim.redeem(deadline).await?;
+        let lease = tokio::select! {
+            lease = claim.redeem(deadline) => lease?,
+            () = called_off.cancelled() => return Err(Failure::CalledOff),
+        };
+        self.begin(execution, &lease);
+        self.records.running(execution);
+        self.run_on(lease, execution, log, call, deadline, called_off).await
+    }
+
+    /// Tries a run that nobody waits for. It waits for an instance as long as a call might; its deadline then holds
+    /// from its beginning, which `begun` writes: where that fails it has not begun.
+    pub(crate) async fn attempt<E>(
+        &self,
+        version: &Arc<Version>,
+        execution: &mut Execution,
+        log: &mut Log,
+        call: &Call,
+        called_off: &CancellationToken,
+        begun: impl AsyncFnOnce(Execution) -> Result<(), E>,
+    ) -> Result<Attempt, E> {
+        let timeout = Duration::from_millis(version.config.timeout_ms.into());
+        let outcome = match self.instance_for(version, Instant::now() + timeout, called_off).await {
+            Ok(lease) => {
+                self.begin(execution, &lease);
+                if let Err(fault) = begun(execution.clone()).await {
+                    lease.give_back();
+                    return Err(fault);
+                }
+                self.run_on(lease, execution, log, call, Instant::now() + timeout, called_off).await
+            }
+            Err(None) => return Ok(Attempt::NotBegun),
+            Err(Some(failure)) => {
+                execution.attempt += i32::from(!matches!(failure, Failure::CalledOff | Failure::Cancelled));
+                Err(failure)
+            }
+        };
+        if matches!(outcome, Err(Failure::Stopped)) {
+            return Ok(Attempt::BrokenOff);
+        }
+        (*execution, _) = self.conclude(execution.clone(), outcome);
+        Ok(Attempt::Ended)
+    }
+
+    /// Waits for an instance; no failure at all where it is only that none was free.
+    async fn instance_for(
+        &self,
+        version: &Arc<Version>,
+        deadline: Instant,
+        called_off: &CancellationToken,
+    ) -> Result<Lease, Option<Failure>> {
+        let claim = match self.instances.request(version) {
+            Ok(claim) => claim,
+            Err(busy @ Busy::TooLarge { .. }) => return Err(Some(Failure::Unavailable(busy.to_string()))),
+            Err(_) => return Err(None),
+        };
+        let redeemed = tokio::select! {
+            redeemed = claim.redeem(deadline) => redeemed,
+            () = called_off.cancelled() => return Err(Some(Failure::CalledOff)),
+        };
+        redeemed.map_err(|reason| match reason {
+            NoInstance::TimedOut | NoInstance::Failed(StartFailure::Stopping) => None,
+            reason @ NoInstance::Failed(_) => Some(reason.into()),
+        })
+    }
+
+    fn begin(&self, execution: &mut Execution, lease: &Lease) {
         let cold_start_ms = lease.cold_start.map(|span| span.as_secs_f64() * 1_000.0);
         execution.begin(lease.version_number(), self.clock.now(), cold_start_ms);
-        self.records.running(execution);
+    }
+
+    async fn run_on(
+        &self,
+        mut lease: Lease,
+        execution: &mut Execution,
+        log: &mut Log,
+        call: &Call,
+        deadline: Instant,
+        called_off: &CancellationToken,
+    ) -> Result<Answer, Failure> {
         for line in lease.take_load_lines() {
             log.keep(&line);
         }
@@ -98,6 +196,7 @@ impl Invocations {
         let outcome = tokio::select! {
             outcome = self.converse(&mut lease, execution, log, call, deadline) => outcome,
             () = tokio::time::sleep_until(deadline.into()) => return Err(Failure::timed_out("the handler did not answer")),
+            () = called_off.cancelled() => return Err(Failure::CalledOff),
             () = ended.cancelled() => {
                 return Err(if lease.is_runner_stopping() { Failure::Stopped } else { Failure::Cancelled });
             }
@@ -182,6 +281,7 @@ impl Failure {
                 let error = platform_error("function_deleted", "the function was deleted while this ran");
                 (ExecutionStatus::Cancelled, error, InvokeError::Cancelled { id })
             }
+            Self::CalledOff => (ExecutionStatus::Cancelled, called_off(), InvokeError::CalledOff { id }),
             Self::Stopped => {
                 let error =
                     platform_error("runner_restarted", "the function runner was stopped while this ran");
@@ -213,6 +313,11 @@ impl From<NoInstance> for Failure {
     }
 }
 
-fn platform_error(kind: &str, message: &str) -> ExecutionError {
+/// Says what the record of a run that was called off states.
+pub(super) fn called_off() -> ExecutionError {
+    platform_error("cancelled", "the run was called off")
+}
+
+pub(super) fn platform_error(kind: &str, message: &str) -> ExecutionError {
     ExecutionError { kind: kind.to_owned(), message: message.to_owned(), trace: None }
 }

@@ -1,5 +1,7 @@
 //! The use cases: each opens its own transaction, and no network call happens inside one.
 
+mod async_runs;
+mod attempts;
 mod builds;
 mod deployments;
 mod executions;
@@ -7,11 +9,14 @@ mod functions;
 mod invocations;
 mod recovery;
 mod secrets;
+mod underway;
 mod versions;
 
+pub(crate) use async_runs::{AsyncConfig, AsyncRuns};
 pub(crate) use builds::Builds;
 pub(crate) use deployments::{DeployRequest, DeploymentLimits, Deployments, Target};
 pub(crate) use executions::Executions;
 pub(crate) use functions::Functions;
 pub(crate) use invocations::{Invocations, InvokeError};
 pub(crate) use secrets::Secrets;
+pub(crate) use underway::RunsUnderway;

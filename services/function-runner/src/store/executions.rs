@@ -11,11 +11,11 @@ use slipway_kernel::{ExecutionId, FunctionId, UserId};
 use uuid::Uuid;
 
 use super::stored::{from_json, from_text, to_json, to_text};
-use crate::domain::Execution;
+use crate::domain::{Execution, ExecutionFilter};
 use crate::schema::{executions, functions};
 
-#[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = executions, check_for_backend(diesel::pg::Pg))]
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = executions, treat_none_as_null = true, check_for_backend(diesel::pg::Pg))]
 struct Row {
     id: Uuid,
     function_id: Uuid,
@@ -35,6 +35,9 @@ struct Row {
     result: Option<Value>,
     result_truncated: bool,
     error: Option<Value>,
+    attempt: i32,
+    dead_letter: bool,
+    replayed_from: Option<Uuid>,
 }
 
 /// Finds an execution of an owner's.
@@ -56,18 +59,28 @@ pub(crate) fn find(
 pub(crate) fn list(
     connection: &mut PgConnection,
     owner: UserId,
-    function_id: FunctionId,
+    filter: ExecutionFilter,
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Execution>, DbError> {
-    let rows = executions::table
+    let mut query = executions::table
         .filter(executions::owner_id.eq(owner.as_uuid()))
-        .filter(executions::function_id.eq(function_id.as_uuid()))
+        .filter(executions::function_id.eq(filter.function_id.as_uuid()))
         .filter(executions::id.lt(before.unwrap_or(Uuid::max())))
         .order(executions::id.desc())
         .limit(limit)
         .select(Row::as_select())
-        .load(connection)?;
+        .into_boxed();
+    if let Some(status) = filter.status {
+        query = query.filter(executions::status.eq(to_text(&status)?));
+    }
+    if let Some(trigger) = filter.trigger {
+        query = query.filter(executions::trigger.eq(to_text(&trigger)?));
+    }
+    if let Some(dead_letter) = filter.dead_letter {
+        query = query.filter(executions::dead_letter.eq(dead_letter));
+    }
+    let rows: Vec<Row> = query.load(connection)?;
     rows.into_iter().map(Execution::try_from).collect()
 }
 
@@ -93,6 +106,7 @@ pub(crate) fn upsert(
         dsl::result.eq(excluded(dsl::result)),
         dsl::result_truncated.eq(excluded(dsl::result_truncated)),
         dsl::error.eq(excluded(dsl::error)),
+        dsl::attempt.eq(excluded(dsl::attempt)),
     ));
     let update = diesel::query_dsl::methods::FilterDsl::filter(update, dsl::finished_at.is_null());
     let written = update.returning(dsl::id).load::<Uuid>(connection)?;
@@ -111,6 +125,14 @@ pub(crate) fn ended(
         .select(executions::id)
         .load::<Uuid>(connection)?;
     Ok(ended.into_iter().map(ExecutionId::from).collect())
+}
+
+/// Writes how an execution stands that has not ended in the database; one that has, or is gone, stays as it is. Tells
+/// whether it was written.
+pub(crate) fn update_open(connection: &mut PgConnection, execution: &Execution) -> Result<bool, DbError> {
+    let row = Row::try_from(execution.clone())?;
+    let open = executions::table.find(row.id).filter(executions::finished_at.is_null());
+    Ok(diesel::update(open).set(row).execute(connection)? == 1)
 }
 
 /// Keeps functions from being deleted until the transaction ends; returns those that are there.
@@ -162,6 +184,9 @@ impl TryFrom<Execution> for Row {
             result: execution.result,
             result_truncated: execution.result_truncated,
             error: execution.error.as_ref().map(to_json).transpose()?,
+            attempt: execution.attempt,
+            dead_letter: execution.dead_letter,
+            replayed_from: execution.replayed_from.map(|id| id.as_uuid()),
         })
     }
 }
@@ -189,6 +214,9 @@ impl TryFrom<Row> for Execution {
             result: row.result,
             result_truncated: row.result_truncated,
             error: row.error.map(from_json).transpose()?,
+            attempt: row.attempt,
+            dead_letter: row.dead_letter,
+            replayed_from: row.replayed_from.map(ExecutionId::from),
         })
     }
 }

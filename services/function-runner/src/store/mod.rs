@@ -1,5 +1,6 @@
 //! The only place with queries. Every one of a tenant's rows names its owner.
 
+pub(crate) mod async_runs;
 pub(crate) mod deployments;
 pub(crate) mod executions;
 pub(crate) mod functions;

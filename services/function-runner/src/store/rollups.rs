@@ -17,6 +17,8 @@ use crate::schema::rollups;
 
 /// PostgreSQL takes 65,535 values in one statement.
 const ROWS_PER_STATEMENT: usize = 5_000;
+/// Held to the end of the transaction. The number is arbitrary.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(7165061936)";
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = rollups, check_for_backend(diesel::pg::Pg))]
@@ -40,6 +42,11 @@ pub(crate) fn add(
     mut rollups: BTreeMap<RollupKey, Rollup>,
 ) -> Result<(), DbError> {
     use rollups::dsl;
+    if rollups.is_empty() {
+        return Ok(());
+    }
+    // One at a time: two that both find no row would each write theirs over the other's.
+    diesel::sql_query(LOCK).execute(connection)?;
     let functions: HashSet<Uuid> = rollups.keys().map(|key| key.function_id.as_uuid()).collect();
     let starts: HashSet<DateTime<Utc>> = rollups.keys().map(|key| key.start).collect();
     let known: Vec<Row> = dsl::rollups

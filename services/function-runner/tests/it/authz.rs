@@ -24,6 +24,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("DELETE", "/api/v1/functions/{id}/secrets/{key}"),
     ("GET", "/api/v1/functions/{id}/stats"),
     ("GET", "/api/v1/executions/{id}"),
+    ("POST", "/api/v1/executions/{id}/cancel"),
+    ("POST", "/api/v1/executions/{id}/replay"),
     ("GET", "/api/v1/deployments/{id}"),
     ("GET", "/api/v1/deployments/{id}/logs"),
 ];

@@ -2,7 +2,7 @@ use reqwest::{Method, Response};
 use serde_json::Value;
 use slipway_testkit::TestCaller;
 
-use crate::harness::TestRunner;
+use crate::harness::{TestRunner, eventually};
 
 /// A deployed function and its owner.
 pub(crate) struct Deployed<'a> {
@@ -40,6 +40,38 @@ impl<'a> Deployed<'a> {
         let body: Value = answer.json().await.unwrap();
         assert_eq!(status, 200, "{body:#}");
         body
+    }
+
+    /// Calls and waits for nothing; returns the execution.
+    pub(crate) async fn send(&self, call: &Value) -> String {
+        let answer = self.try_send(call).await;
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(status, 202, "{body:#}");
+        body["execution_id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn try_send(&self, call: &Value) -> Response {
+        let path = self.path("/invoke?mode=async");
+        self.runner.request(Method::POST, &path, &self.owner).json(call).send().await.unwrap()
+    }
+
+    /// Waits until a run stands like `status`; returns it.
+    pub(crate) async fn becomes(&self, execution: &str, status: &str) -> Value {
+        let mut run = Value::Null;
+        eventually(&format!("the run is {status}"), async || {
+            run = self.execution(execution).await;
+            assert!(run["finished_at"].is_null() || run["status"] == status, "{run:#}");
+            run["status"] == status
+        })
+        .await;
+        run
+    }
+
+    /// Asks for something to be done about a run: `cancel` or `replay`.
+    pub(crate) async fn about(&self, execution: &str, what: &str) -> Response {
+        let path = format!("/api/v1/executions/{execution}/{what}");
+        self.runner.request(Method::POST, &path, &self.owner).send().await.unwrap()
     }
 
     pub(crate) async fn execution(&self, id: &str) -> Value {

@@ -16,7 +16,7 @@ use crate::harness::{Surroundings, TestRunner, eventually, problem};
 /// The runner as a process of its own, which can be killed. It dies with the test.
 pub(crate) struct RunnerProcess {
     child: Child,
-    base: String,
+    pub(crate) base: String,
 }
 
 impl RunnerProcess {

@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
 mod archives;
+mod async_runs;
 mod authz;
 mod bad_input;
 mod binary;
+mod cancel;
 mod delete;
 mod deploy;
 mod deployed;

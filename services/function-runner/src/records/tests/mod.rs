@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use diesel::RunQueryDsl as _;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use serde_json::Value;
-use slipway_kernel::{Clock as _, DeploymentId, FixedClock};
+use slipway_kernel::{Clock as _, DeploymentId, FixedClock, FunctionId};
 use slipway_models::functions::{FunctionConfig, LogStream, Runtime};
 use slipway_telemetry::Metrics;
 use slipway_testkit::{TestDatabase, fixed_clock};
@@ -93,9 +93,18 @@ impl Home {
         LogFilter { function_id: self.version.function_id, execution_id: None, since: None, before: None }
     }
 
+    fn runs(&self) -> ExecutionFilter {
+        ExecutionFilter {
+            function_id: self.version.function_id,
+            status: None,
+            trigger: None,
+            dead_letter: None,
+        }
+    }
+
     async fn list(&self, records: &Records) -> Vec<Execution> {
         let page = PageRequest::new(None, None).unwrap();
-        records.list(self.version.owner, self.version.function_id, page).await.unwrap().items
+        records.list(self.version.owner, self.runs(), page).await.unwrap().items
     }
 
     async fn texts(&self, records: &Records) -> Vec<String> {
@@ -140,7 +149,7 @@ async fn another_owner_finds_nothing() {
             records.flush().await.unwrap();
         }
         assert_eq!(records.find(stranger, run.id).await.unwrap(), None);
-        assert_eq!(records.list(stranger, run.function_id, page).await.unwrap().items, []);
+        assert_eq!(records.list(stranger, home.runs(), page).await.unwrap().items, []);
         assert_eq!(records.lines(stranger, home.filter(), page).await.unwrap().items, []);
     }
 }
@@ -164,7 +173,7 @@ async fn pages_join_what_is_pending_and_what_is_stored() {
     let mut cursor = None;
     loop {
         let page = PageRequest::new(Some(3), cursor.as_deref()).unwrap();
-        let page = records.list(home.version.owner, home.version.function_id, page).await.unwrap();
+        let page = records.list(home.version.owner, home.runs(), page).await.unwrap();
         found.extend(page.items.iter().map(|run| run.id));
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -172,6 +181,37 @@ async fn pages_join_what_is_pending_and_what_is_stored() {
         }
     }
     assert_eq!(found, ids);
+}
+
+#[tokio::test]
+async fn runs_are_found_by_how_they_stand_wherever_they_are() {
+    let home = Home::new();
+    let records = home.open().await;
+    let (open, ended) = (home.begin(), home.begin());
+    for run in [&open, &ended] {
+        records.began(run.clone()).await.unwrap();
+    }
+    // The database has it as queued, and what is pending says that it has ended.
+    records.flush().await.unwrap();
+    records.ended(home.succeed(ended.clone(), "done"), Vec::new()).await.unwrap();
+    let page = PageRequest::new(Some(1), None).unwrap();
+    for flushed in [false, true] {
+        if flushed {
+            records.flush().await.unwrap();
+        }
+        for (status, expected) in [
+            (ExecutionStatus::Queued, vec![open.id]),
+            (ExecutionStatus::Succeeded, vec![ended.id]),
+            (ExecutionStatus::Failed, vec![]),
+        ] {
+            let filter = ExecutionFilter { status: Some(status), ..home.runs() };
+            let found = records.list(home.version.owner, filter, page).await.unwrap();
+            assert_eq!(found.items.iter().map(|run| run.id).collect::<Vec<_>>(), expected, "{status:?}");
+            assert_eq!(found.next_cursor, None);
+        }
+        let filter = ExecutionFilter { trigger: Some(Trigger::Async), ..home.runs() };
+        assert_eq!(records.list(home.version.owner, filter, page).await.unwrap().items, []);
+    }
 }
 
 #[tokio::test]
@@ -255,7 +295,7 @@ async fn while_the_database_is_away_runs_are_recorded_and_reach_it_later() {
     records.ended(ended.clone(), Vec::new()).await.unwrap();
     assert_eq!(records.find(run.owner, run.id).await.unwrap(), Some(ended.clone()));
     let page = PageRequest::new(None, None).unwrap();
-    let refused = records.list(run.owner, run.function_id, page).await.unwrap_err();
+    let refused = records.list(run.owner, home.runs(), page).await.unwrap_err();
     assert!(refused.is_transient(), "{refused}");
 
     home.database.start();
