@@ -1,6 +1,8 @@
 //! Each limit of an instance, tried from inside.
 
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 
 use slipway_runtime::ContainerRuntime;
 
@@ -104,12 +106,12 @@ async fn the_socket_is_reachable_and_cannot_be_replaced() {
         "cd /run/slipway; cat socket; rm -f socket; mv socket other; echo bad > socket; echo bad > new; echo end",
     );
     let socket = spec.socket_directory.join("socket");
-    std::fs::write(&socket, "hello\n").unwrap();
+    fs::write(&socket, "hello\n").unwrap();
     let (_, log) = fixture.run(&spec).await;
 
     assert!(log.starts_with("hello") && log.ends_with("end"), "{log}");
-    assert_eq!(std::fs::read_to_string(&socket).unwrap(), "hello\n", "{log}");
-    assert_eq!(std::fs::read_dir(&spec.socket_directory).unwrap().count(), 1, "{log}");
+    assert_eq!(fs::read_to_string(&socket).unwrap(), "hello\n", "{log}");
+    assert_eq!(fs::read_dir(&spec.socket_directory).unwrap().count(), 1, "{log}");
 }
 
 #[tokio::test]
@@ -143,4 +145,26 @@ async fn processor_time_is_limited() {
         output("cat /sys/fs/cgroup/cpu.max 2>/dev/null || cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us").await;
 
     assert!(log.starts_with("50000"), "{log}");
+}
+
+#[tokio::test]
+async fn code_that_is_laid_into_a_running_instance_can_be_run_and_not_changed() {
+    let fixture = Fixture::new().await;
+    let script = "while [ ! -e /app/last ]; do sleep 1; done; /app/run; for name in run new; do \
+                  touch /app/$name || echo refused; done";
+    let mut spec = fixture.instance(script);
+    let code = fixture.directory.path().join("code");
+    fs::create_dir(&code).unwrap();
+    fs::set_permissions(&code, Permissions::from_mode(0o755)).unwrap();
+    spec.code_directory = Some(code.clone());
+    let id = fixture.started(&spec).await;
+
+    fs::write(code.join("run"), "#!/bin/sh\necho it runs\n").unwrap();
+    fs::set_permissions(code.join("run"), Permissions::from_mode(0o755)).unwrap();
+    fs::write(code.join("last"), "").unwrap();
+
+    fixture.until_exited(&id).await;
+    let log = fixture.podman.log_tail(&id, 1000).await.unwrap();
+    assert!(log.starts_with("it runs\n"), "{log}");
+    assert_eq!(log.matches("refused").count(), 2, "{log}");
 }

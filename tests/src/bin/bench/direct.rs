@@ -24,20 +24,20 @@ const MIB: u64 = 1024 * 1024;
 pub(crate) struct DirectInstance {
     runtime: PodmanRuntime,
     container: ContainerId,
+    bridge: Bridge,
+    _home: TempDir,
+}
+
+/// The bridge of an instance, over the connection that it dialled.
+pub(crate) struct Bridge {
     requests: SendRequest<Full<Bytes>>,
     call: Bytes,
-    _home: TempDir,
 }
 
 impl DirectInstance {
     /// Starts an instance of `image`, labelled as the runner of `state` labels its own: it goes with the platform.
     pub(crate) async fn start(image: &str, state: &Path) -> Self {
-        let home = tempfile::tempdir().expect("a directory");
-        fs::set_permissions(home.path(), Permissions::from_mode(0o711)).expect("its mode");
-        let socket = home.path().join("runner.sock");
-        let listener = UnixListener::bind(&socket).expect("the socket");
-        fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("its mode");
-
+        let (home, listener) = listen();
         let runtime = PodmanRuntime::new(PodmanConfig::new(required_setting("SLIPWAY_TEST_PODMAN_SOCKET")));
         let runner = fs::read_to_string(state.join("runner-id")).expect("the runner's id");
         let spec = InstanceSpec {
@@ -58,15 +58,41 @@ impl DirectInstance {
         };
         let container = runtime.create_instance(&spec).await.expect("a container");
         runtime.start(&container).await.expect("its start");
+        let bridge = Bridge::accept(&listener).await;
+        Self { runtime, container, bridge, _home: home }
+    }
+
+    /// Calls the handler once; returns the time until the end of its answer.
+    pub(crate) async fn call(&mut self) -> Duration {
+        self.bridge.call().await
+    }
+
+    pub(crate) async fn remove(self) {
+        self.runtime.kill_and_remove(&self.container).await.expect("the container is removed");
+    }
+}
+
+/// Makes a directory as an instance has one, and listens in it.
+pub(crate) fn listen() -> (TempDir, UnixListener) {
+    let home = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(home.path(), Permissions::from_mode(0o711)).expect("its mode");
+    let socket = home.path().join("runner.sock");
+    let listener = UnixListener::bind(&socket).expect("the socket");
+    fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("its mode");
+    (home, listener)
+}
+
+impl Bridge {
+    /// Waits until the bridge has dialled, and has it load the handler.
+    pub(crate) async fn accept(listener: &UnixListener) -> Self {
         let (stream, _) = listener.accept().await.expect("the bridge dials");
         let (requests, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP");
         tokio::spawn(connection);
-
-        let mut instance = Self { runtime, container, requests, call: encoded_call(), _home: home };
+        let mut bridge = Self { requests, call: encoded_call() };
         let configure = serde_json::json!({"function_name": "noop", "function_version": 1});
-        instance.send(Method::PUT, CONFIGURE_PATH, configure.to_string().into()).await;
-        instance.send(Method::GET, READY_PATH, Bytes::new()).await;
-        instance
+        bridge.send(Method::PUT, CONFIGURE_PATH, configure.to_string().into()).await;
+        bridge.send(Method::GET, READY_PATH, Bytes::new()).await;
+        bridge
     }
 
     /// Calls the handler once; returns the time until the end of its answer.
@@ -82,10 +108,6 @@ impl DirectInstance {
         }
         assert!(succeeded, "the handler answers");
         time
-    }
-
-    pub(crate) async fn remove(self) {
-        self.runtime.kill_and_remove(&self.container).await.expect("the container is removed");
     }
 
     async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Bytes {
