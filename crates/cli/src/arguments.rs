@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use slipway_kernel::{Clock as _, ExecutionId, SystemClock};
-use slipway_models::functions::Runtime;
+use slipway_models::functions::{Runtime, StatsPeriod};
 
 /// The meaning of the exit statuses, as `--help` tells it.
 pub(crate) const EXIT_STATUSES: &str = "\
@@ -47,6 +47,7 @@ pub(crate) enum Command {
     Deploy(Deploy),
     Invoke(Invoke),
     Logs(Logs),
+    Stats(Stats),
     /// List the functions
     List,
     /// List the latest runs of a function
@@ -144,9 +145,28 @@ pub(crate) struct Logs {
     #[arg(long, value_parser = since)]
     pub(crate) since: Option<DateTime<Utc>>,
 
+    /// Only lines that hold this text, with the letters a to z in either case
+    #[arg(long, short, value_name = "TEXT")]
+    pub(crate) query: Option<String>,
+
+    /// Go on: print lines as the function prints them, from --since or from now on, until Ctrl-C
+    #[arg(long, short, conflicts_with = "limit")]
+    pub(crate) follow: bool,
+
     /// At most this many lines: the newest
     #[arg(long, short = 'n', value_name = "LINES", default_value_t = 1_000)]
     pub(crate) limit: usize,
+}
+
+/// Show how often a function was called, how often it failed and how long it took
+#[derive(Args)]
+pub(crate) struct Stats {
+    /// The function's name or id
+    pub(crate) function: String,
+
+    /// How far back
+    #[arg(long, short, default_value = "24h", value_parser = period_parser())]
+    pub(crate) period: StatsPeriod,
 }
 
 /// Delete a function with its versions, runs and logs
@@ -163,6 +183,12 @@ pub(crate) struct Delete {
 fn runtime_parser() -> impl clap::builder::TypedValueParser<Value = Runtime> {
     PossibleValuesParser::new(Runtime::ALL.map(Runtime::as_str)).try_map(|name| {
         Runtime::ALL.into_iter().find(|runtime| runtime.as_str() == name).ok_or("unknown runtime")
+    })
+}
+
+fn period_parser() -> impl clap::builder::TypedValueParser<Value = StatsPeriod> {
+    PossibleValuesParser::new(StatsPeriod::ALL.map(StatsPeriod::as_str)).try_map(|name| {
+        StatsPeriod::ALL.into_iter().find(|period| period.as_str() == name).ok_or("unknown period")
     })
 }
 

@@ -4,8 +4,10 @@
 //! retries of what is safe to send twice, and problem answers as a [`ClientError`].
 
 mod error;
+mod events;
 mod http;
 pub mod platform;
 
 pub use error::{ClientError, SetupError};
+pub use events::{Event, Events};
 pub use http::Http;

@@ -397,6 +397,21 @@ pub enum StatsPeriod {
     Month,
 }
 
+impl StatsPeriod {
+    /// Every period, the shortest first.
+    pub const ALL: [Self; 4] = [Self::Hour, Self::Day, Self::Week, Self::Month];
+
+    /// Returns the name as it goes over the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "1h",
+            Self::Day => "24h",
+            Self::Week => "7d",
+            Self::Month => "30d",
+        }
+    }
+}
+
 /// The answer to `GET /functions/{id}/stats`: a function's runs that ended within a period, summed up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StatsBody {
@@ -457,6 +472,18 @@ pub enum LogStream {
     Log,
     /// The platform itself, such as a note of what was cut.
     System,
+}
+
+impl LogStream {
+    /// Returns the name as it goes over the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::Log => "log",
+            Self::System => "system",
+        }
+    }
 }
 
 /// One line of a function's log.

@@ -175,6 +175,7 @@ impl Parts {
             instances.clone(),
             Arc::clone(&images),
             queue.clone(),
+            Arc::clone(&records),
         ));
         let builds = Arc::new(Builds::new(
             db.clone(),

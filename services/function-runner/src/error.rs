@@ -8,9 +8,11 @@ use slipway_web::http::StatusCode;
 
 use crate::archive::ArchiveError;
 use crate::project::ProjectError;
+use crate::records::TooManyFollowers;
 
 const RETRY_A_DEPLOYMENT_SECONDS: u32 = 30;
 const RETRY_A_RUN_SECONDS: u32 = 5;
+const RETRY_TO_FOLLOW_SECONDS: u32 = 10;
 
 /// What functions and deployments can answer other than what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +59,8 @@ pub(crate) enum FunctionError {
     TooManyBuilds(usize),
     #[error("{error}\n\n{log}")]
     BuildFailed { error: String, log: String },
+    #[error(transparent)]
+    TooManyFollowers(#[from] TooManyFollowers),
     #[error("the deployment was interrupted; it goes on when the service is back")]
     Interrupted,
     #[error("what was on its way before the restart is still being looked through")]
@@ -125,6 +129,10 @@ impl From<FunctionError> for Problem {
             FunctionError::TooManyBuilds(_) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::new("too_many_builds"), detail)
                     .retry_after(RETRY_A_DEPLOYMENT_SECONDS)
+            }
+            FunctionError::TooManyFollowers(_) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::new("too_many_followers"), detail)
+                    .retry_after(RETRY_TO_FOLLOW_SECONDS)
             }
             FunctionError::Database(cause) if cause.is_transient() => Self::unavailable(cause),
             FunctionError::Interrupted

@@ -9,6 +9,7 @@ mod list;
 mod login;
 mod logout;
 mod logs;
+mod stats;
 mod whoami;
 
 use slipway_clients::platform::Client;
@@ -35,6 +36,7 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<(), Fai
         Command::Deploy(options) => deploy::run(options, &store, output).await,
         Command::Invoke(options) => invoke::run(options, &store, output).await,
         Command::Logs(options) => logs::run(options, &store, output).await,
+        Command::Stats(options) => stats::run(&options, &store, output).await,
         Command::List => list::run(&store, output).await,
         Command::Executions { function } => executions::run(&function, &store, output).await,
         Command::Delete(options) => delete::run(&options, &store, output).await,

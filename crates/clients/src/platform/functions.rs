@@ -5,14 +5,17 @@ use reqwest::Method;
 use slipway_kernel::{DeploymentId, ExecutionId, FunctionId, Page};
 use slipway_models::functions::{
     BuildLog, DeploymentBody, ExecutionBody, FunctionBody, FunctionConfigPatch, InvokeAnswer, InvokeRequest,
-    LogLine,
+    LogLine, StatsBody, StatsPeriod,
 };
 
 use super::Client;
-use crate::ClientError;
+use crate::{ClientError, Events};
 
 /// Above the longest time that a function may take (15 minutes), with room for its queue.
 const RUN_WITHIN: Duration = Duration::from_mins(16);
+
+/// Above the longest time that the platform lets anyone follow without asking again.
+const FOLLOW_WITHIN: Duration = Duration::from_hours(2);
 
 /// Which lines of a function's log to return.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,8 +24,20 @@ pub struct LogQuery<'a> {
     pub since: Option<DateTime<Utc>>,
     /// Only lines of this run.
     pub execution_id: Option<ExecutionId>,
+    /// Only lines that hold this text, with the letters a to z in either case.
+    pub query: Option<&'a str>,
     /// Continues a list.
     pub cursor: Option<&'a str>,
+}
+
+impl LogQuery<'_> {
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let since = self.since.map(|since| ("since", since.to_rfc3339_opts(SecondsFormat::Micros, true)));
+        let execution = self.execution_id.map(|id| ("execution_id", id.to_string()));
+        let query = self.query.map(|query| ("query", query.to_owned()));
+        let cursor = self.cursor.map(|cursor| ("cursor", cursor.to_owned()));
+        [since, execution, query, cursor].into_iter().flatten().collect()
+    }
 }
 
 impl Client {
@@ -107,11 +122,29 @@ impl Client {
 
     /// Returns a page of a function's log, the newest line first.
     pub async fn logs(&self, id: FunctionId, query: &LogQuery<'_>) -> Result<Page<LogLine>, ClientError> {
-        let since = query.since.map(|since| ("since", since.to_rfc3339_opts(SecondsFormat::Micros, true)));
-        let execution = query.execution_id.map(|id| ("execution_id", id.to_string()));
-        let cursor = query.cursor.map(|cursor| ("cursor", cursor.to_owned()));
-        let filter: Vec<_> = [since, execution, cursor].into_iter().flatten().collect();
         let request = self.request(Method::GET, &format!("/functions/{id}/logs"));
-        self.http.json(request.query(&[("limit", "100")]).query(&filter)).await
+        self.http.json(request.query(&[("limit", "100")]).query(&query.parameters())).await
+    }
+
+    /// Follows a function's log: each event's data is a [`LogLine`], oldest first, from the query's `since` or from now
+    /// on. `last` is the id of the last event of an answer that broke off. An event `end` is the last.
+    pub async fn follow_logs(
+        &self,
+        id: FunctionId,
+        query: &LogQuery<'_>,
+        last: Option<&str>,
+    ) -> Result<Events, ClientError> {
+        let mut request = self.request(Method::GET, &format!("/functions/{id}/logs"));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let request = request.query(&[("follow", "true")]).query(&query.parameters());
+        Ok(Events::new(self.http.send(request.timeout(FOLLOW_WITHIN)).await?))
+    }
+
+    /// Sums up a function's runs over a period that ends now.
+    pub async fn stats(&self, id: FunctionId, period: StatsPeriod) -> Result<StatsBody, ClientError> {
+        let request = self.request(Method::GET, &format!("/functions/{id}/stats"));
+        self.http.json(request.query(&[("period", period)])).await
     }
 }

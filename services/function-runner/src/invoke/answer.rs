@@ -89,12 +89,11 @@ pub(crate) async fn receive(
     conclude(head, body, end)
 }
 
-/// Writes the lines of a run that goes on. They are kept until that is done: what is written twice has the same id.
+/// Writes the lines of a run that goes on. Cut off, it has written all of them or kept them.
 async fn write(log: &mut Log, execution: &Execution, records: &Records) {
-    if let Err(error) = records.printed(execution, log.unwritten().to_vec()).await {
+    if let Err(error) = records.printed(execution, || log.take_unwritten()).await {
         tracing::warn!(%error, "log lines are lost");
     }
-    log.written();
 }
 
 fn conclude(head: Option<Head>, body: Vec<u8>, end: End) -> Result<Answer, AnswerFault> {

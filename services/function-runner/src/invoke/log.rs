@@ -1,18 +1,18 @@
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use slipway_bridge::protocol;
 use slipway_kernel::{ExecutionId, SharedClock};
 use slipway_models::functions::LogStream;
 use tokio::time::Instant;
 
-use crate::domain::LogLine;
+use crate::domain::{LogLine, MAX_TIME_SKEW};
 
 /// What is kept of one run: the bridge keeps to the same bytes, but its word is the function's.
 const MAX_BYTES: usize = 256 * 1024;
 const MAX_LINES: usize = 10_000;
-/// When lines of a run that goes on are written.
-const WRITE_AFTER: Duration = Duration::from_secs(1);
+/// When lines of a run that goes on are written, and whoever follows them sees them.
+const WRITE_AFTER: Duration = Duration::from_millis(250);
 const WRITE_BYTES: usize = 64 * 1024;
 
 /// What a run prints, until it is written.
@@ -71,16 +71,11 @@ impl Log {
         if self.unwritten_bytes >= WRITE_BYTES { Some(Instant::now()) } else { self.due }
     }
 
-    /// Returns the lines that are not written yet.
-    pub(crate) fn unwritten(&self) -> &[LogLine] {
-        &self.lines
-    }
-
-    /// Notes that all lines are written.
-    pub(crate) fn written(&mut self) {
-        self.lines.clear();
+    /// Takes the lines that are not written yet, to write them.
+    pub(crate) fn take_unwritten(&mut self) -> Vec<LogLine> {
         self.unwritten_bytes = 0;
         self.due = None;
+        std::mem::take(&mut self.lines)
     }
 
     /// Ends the log; returns the lines that are not written yet, and a note of what was cut.
@@ -102,7 +97,7 @@ impl Log {
     fn believed(&self, time_us: i64) -> DateTime<Utc> {
         let now = self.clock.now();
         DateTime::from_timestamp_micros(time_us)
-            .filter(|time| (now - time).abs() < TimeDelta::days(1))
+            .filter(|time| (now - time).abs() < MAX_TIME_SKEW)
             .unwrap_or(now)
     }
 }
@@ -111,6 +106,7 @@ impl Log {
 mod tests {
     use std::sync::Arc;
 
+    use chrono::TimeDelta;
     use slipway_kernel::{Clock as _, SystemClock};
 
     use super::*;
@@ -146,7 +142,7 @@ mod tests {
         for time_us in [i64::MIN, 0, i64::MAX, now.timestamp_micros()] {
             log.keep(&line("x", time_us));
         }
-        for kept in log.unwritten() {
+        for kept in log.take_unwritten() {
             assert!((kept.time - now).abs() < TimeDelta::minutes(5), "{}", kept.time);
         }
     }
@@ -159,7 +155,6 @@ mod tests {
         assert!(log.due().unwrap() > Instant::now());
         log.keep(&line(&"x".repeat(WRITE_BYTES), 0));
         assert!(log.due().unwrap() <= Instant::now());
-        log.written();
-        assert_eq!((log.due(), log.unwritten().len()), (None, 0));
+        assert_eq!((log.take_unwritten().len(), log.due(), log.take_unwritten().len()), (2, None, 0));
     }
 }

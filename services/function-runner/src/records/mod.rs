@@ -4,6 +4,7 @@
 //! ([`RecordsConfig::max_pending_bytes`]) no new run begins, so that no record is ever dropped.
 
 mod flush;
+mod follow;
 mod pending;
 #[cfg(test)]
 mod tests;
@@ -15,16 +16,19 @@ use std::sync::Arc;
 
 pub use flush::Flusher;
 pub(crate) use flush::roll_up;
+use follow::Followers;
+pub use follow::{FollowEnd, Follower, TooManyFollowers};
 use pending::Pending;
 use slipway_config::Reader;
 use slipway_db::{Database, DbError};
-use slipway_kernel::{ExecutionId, FunctionId, Page, PageRequest, SharedClock, UserId};
+use slipway_kernel::{Cursor, ExecutionId, FunctionId, Page, PageRequest, SharedClock, UserId};
 use slipway_models::functions::{ExecutionError, ExecutionStatus, StatsBody};
 
 use crate::domain::stats::Window;
 use crate::domain::{Execution, ExecutionFilter, LogFilter, LogLine};
 use crate::spool::{Fsync, Record, Spool, SpoolConfig, SpoolError, SpooledRecord};
 use crate::store;
+use uuid::Uuid;
 
 /// How runs are recorded.
 #[derive(Debug, Clone)]
@@ -70,6 +74,7 @@ pub struct Records {
     pending: Arc<Pending>,
     database: Database,
     max_pending_bytes: usize,
+    followers: Arc<Followers>,
 }
 
 impl Records {
@@ -96,7 +101,8 @@ impl Records {
             let ended = Record::Ended { execution, lines: Vec::new() };
             spool.append(ended).await.map_err(io::Error::other)?;
         }
-        Ok(Self { spool, pending, database, max_pending_bytes: config.max_pending_bytes })
+        let followers = Arc::default();
+        Ok(Self { spool, pending, database, max_pending_bytes: config.max_pending_bytes, followers })
     }
 
     /// Writes that a call has come in.
@@ -113,15 +119,23 @@ impl Records {
         self.pending.show(execution);
     }
 
-    /// Writes lines of a run that goes on.
-    pub async fn printed(&self, execution: &Execution, lines: Vec<LogLine>) -> Result<(), SpoolError> {
-        let record = Record::Printed {
-            execution_id: execution.id,
-            function_id: execution.function_id,
-            owner: execution.owner,
-            lines,
+    /// Writes lines of a run that goes on: those that `take` returns when there is room for them.
+    pub async fn printed(
+        &self,
+        execution: &Execution,
+        take: impl FnOnce() -> Vec<LogLine>,
+    ) -> Result<(), SpoolError> {
+        let make = || {
+            let mut record = Record::Printed {
+                execution_id: execution.id,
+                function_id: execution.function_id,
+                owner: execution.owner,
+                lines: take(),
+            };
+            record.renew_line_ids();
+            record
         };
-        self.spool.append(record).await
+        self.spool.append_in_order(make).await
     }
 
     /// Writes how a run ended, with the lines that were not written before.
@@ -129,8 +143,12 @@ impl Records {
     /// # Errors
     /// The disk refuses. PostgreSQL will have the record all the same unless this process dies before.
     pub async fn ended(&self, execution: Execution, lines: Vec<LogLine>) -> Result<(), SpoolError> {
-        let record = Record::Ended { execution, lines };
-        let outcome = self.spool.append(record.clone()).await;
+        let mut record = Record::Ended { execution, lines };
+        let make = || {
+            record.renew_line_ids();
+            record.clone()
+        };
+        let outcome = self.spool.append_in_order(make).await;
         if outcome.is_err() {
             self.pending.push(SpooledRecord::in_memory(record));
         }
@@ -196,23 +214,29 @@ impl Records {
         Ok(window.sum(stored, &pending))
     }
 
-    /// Lists the lines of an owner's function, newest first.
+    /// Lists the lines of an owner's function, newest first. A search looks through a bounded number of lines: its page
+    /// may have few lines, or none, and lead to a next one.
     pub async fn lines(
         &self,
         owner: UserId,
-        mut filter: LogFilter,
+        filter: LogFilter,
         page: PageRequest,
     ) -> Result<Page<LogLine>, DbError> {
-        filter.before = page.after();
-        let pending = self.pending.lines(owner, &filter);
-        let rows = self
+        let before = page.after().unwrap_or(Uuid::max());
+        let pending = self.pending.lines(owner, &filter, before);
+        let stretch = self
             .database
             .run("log_line.list", move |connection| {
-                store::log_lines::list(connection, owner, filter, page.fetch_limit())
+                store::log_lines::list(connection, owner, &filter, before, page.fetch_limit())
             })
             .await?;
-        let merged: BTreeMap<_, _> = pending.into_iter().chain(rows).map(|line| (line.id, line)).collect();
+        let lines = pending.into_iter().chain(stretch.lines);
+        let merged: BTreeMap<_, _> = lines.map(|line| (line.id, line)).collect();
         let newest_first = merged.into_values().rev().collect();
-        Ok(Page::from_rows(newest_first, &page, |line| line.id.as_uuid()))
+        let mut found = Page::from_rows(newest_first, &page, |line| line.id.as_uuid());
+        if found.next_cursor.is_none() {
+            found.next_cursor = stretch.end.map(|end| Cursor(end).encode());
+        }
+        Ok(found)
     }
 }

@@ -193,7 +193,7 @@ impl AsyncRuns {
         if lines.is_empty() {
             return;
         }
-        if let Err(fault) = self.records.printed(execution, lines).await {
+        if let Err(fault) = self.records.printed(execution, || lines).await {
             tracing::warn!(error = %fault, "log lines are lost");
         }
     }

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use slipway_kernel::{ExecutionId, FunctionId, Page, PageRequest, SharedClock, UserId};
+use slipway_kernel::{ExecutionId, FunctionId, LogLineId, Page, PageRequest, SharedClock, UserId};
 use slipway_models::functions::{StatsBody, StatsPeriod};
 
 use super::Functions;
 use crate::domain::stats::Window;
 use crate::domain::{Execution, ExecutionFilter, LogFilter, LogLine};
 use crate::error::FunctionError;
-use crate::records::Records;
+use crate::records::{Follower, Records};
 
 /// The runs of functions, as their owners see them.
 pub(crate) struct Executions {
@@ -47,6 +47,20 @@ impl Executions {
         self.functions.find(owner, function_id).await?;
         let window = Window::ending(period, self.clock.now());
         Ok(self.records.stats(owner, function_id, window).await?)
+    }
+
+    /// Follows what an owner's function prints.
+    pub(crate) async fn follow(
+        &self,
+        owner: UserId,
+        filter: LogFilter,
+        after: Option<LogLineId>,
+    ) -> Result<Follower, FunctionError> {
+        let function_id = filter.function_id;
+        // First: a function that is deleted from here on ends it.
+        let follower = self.records.follow(owner, filter, after)?;
+        self.functions.find(owner, function_id).await?;
+        Ok(follower)
     }
 
     /// Lists what an owner's function printed, newest first.

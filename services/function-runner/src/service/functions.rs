@@ -10,6 +10,7 @@ use crate::build::{BuildQueue, Images};
 use crate::domain::{Deployment, Function, Revision, Version, config};
 use crate::error::FunctionError;
 use crate::instances::Instances;
+use crate::records::Records;
 use crate::store;
 
 /// Functions and the versions that answer their calls.
@@ -19,6 +20,7 @@ pub(crate) struct Functions {
     instances: Instances,
     images: Arc<Images>,
     queue: BuildQueue,
+    records: Arc<Records>,
     versions: Versions,
     /// Held from changing what answers calls to telling `versions` and `instances`, so that they hear of changes in
     /// the order in which these were made.
@@ -49,8 +51,18 @@ impl Functions {
         instances: Instances,
         images: Arc<Images>,
         queue: BuildQueue,
+        records: Arc<Records>,
     ) -> Self {
-        Self { db, clock, instances, images, queue, versions: Versions::default(), changes: Mutex::default() }
+        Self {
+            db,
+            clock,
+            instances,
+            images,
+            queue,
+            records,
+            versions: Versions::default(),
+            changes: Mutex::default(),
+        }
     }
 
     /// Returns the version that answers calls of an owner's function: from memory where it was called before.
@@ -165,6 +177,7 @@ impl Functions {
             .await?;
         self.versions.forget(id);
         drop(in_order);
+        self.records.end_followers(id);
         self.queue.stop_function(id).await;
         self.instances.remove_function(id).await;
         self.images.remove_unnamed(images).await;

@@ -19,7 +19,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -101,6 +101,8 @@ impl SpooledRecord {
 /// The spool, open for appending. One process at a time has it open.
 pub struct Spool {
     appends: mpsc::Sender<Append>,
+    /// Held from making a record to queueing it.
+    order: Mutex<()>,
     outstanding: Arc<Outstanding>,
 }
 
@@ -137,15 +139,26 @@ impl Spool {
             _lock: lock,
         };
         writer.spawn(next, receiver)?;
-        Ok((Self { appends, outstanding }, left))
+        Ok((Self { appends, order: Mutex::default(), outstanding }, left))
     }
 
     /// Writes `record` and returns when it is written. A caller that stops waiting may or may not have written it.
     pub async fn append(&self, record: Record) -> Result<(), SpoolError> {
-        let payload = serde_json::to_vec(&record).map_err(|_| SpoolError::TooLarge)?;
-        let frame = frame::encode(&payload).ok_or(SpoolError::TooLarge)?;
-        let (written, outcome) = oneshot::channel();
-        self.appends.send(Append { record, frame, written }).await.map_err(|_| SpoolError::Closed)?;
+        let (append, outcome) = prepare(record)?;
+        self.appends.send(append).await.map_err(|_| SpoolError::Closed)?;
+        outcome.await.map_err(|_| SpoolError::Closed)?
+    }
+
+    /// Writes what `make` returns, as [`Self::append`] does; records are made in the order in which they are written.
+    /// A caller that stops waiting has either not made its record, or it is written.
+    pub async fn append_in_order(&self, make: impl FnOnce() -> Record) -> Result<(), SpoolError> {
+        let place = self.appends.reserve().await.map_err(|_| SpoolError::Closed)?;
+        let outcome = {
+            let _in_order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+            let (append, outcome) = prepare(make())?;
+            place.send(append);
+            outcome
+        };
         outcome.await.map_err(|_| SpoolError::Closed)?
     }
 
@@ -153,6 +166,13 @@ impl Spool {
     pub fn confirm(&self, segment: u64, records: usize) {
         self.outstanding.confirm(segment, records);
     }
+}
+
+fn prepare(record: Record) -> Result<(Append, oneshot::Receiver<Result<(), SpoolError>>), SpoolError> {
+    let payload = serde_json::to_vec(&record).map_err(|_| SpoolError::TooLarge)?;
+    let frame = frame::encode(&payload).ok_or(SpoolError::TooLarge)?;
+    let (written, outcome) = oneshot::channel();
+    Ok((Append { record, frame, written }, outcome))
 }
 
 fn lock(path: &Path) -> io::Result<File> {

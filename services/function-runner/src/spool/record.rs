@@ -57,6 +57,16 @@ impl Record {
         }
     }
 
+    /// Gives the record's lines their final ids.
+    pub fn renew_line_ids(&mut self) {
+        match self {
+            Self::Began { .. } => {}
+            Self::Printed { lines, .. } | Self::Ended { lines, .. } => {
+                lines.iter_mut().for_each(LogLine::renew_id);
+            }
+        }
+    }
+
     /// The lines that the record holds.
     pub fn lines(&self) -> &[LogLine] {
         match self {

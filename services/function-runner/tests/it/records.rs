@@ -1,5 +1,8 @@
-use reqwest::Method;
+use std::time::Duration;
+
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use slipway_testkit::TestCaller;
 
 use crate::harness::{TestRunner, problem};
 
@@ -40,4 +43,157 @@ async fn statistics_sum_up_what_happened() {
     let (status, _, detail) = problem(refused).await;
     assert!(status == 400 && detail.contains("1h"), "{status} {detail}");
     assert_eq!(runner.get(&format!("{path}/stats"), &runner.person()).await.status(), 404);
+}
+
+const TALKS: &str = "\
+import time
+def handle(request, context):
+    for line in range(request['body']):
+        print('line', line)
+        time.sleep(0.05)
+";
+
+/// The events of a log that is followed.
+struct Followed {
+    answer: Response,
+    unread: String,
+}
+
+impl Followed {
+    async fn new(runner: &TestRunner, path: &str, last: Option<&str>, caller: &TestCaller) -> Self {
+        let mut request = runner.request(Method::GET, path, caller);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Self { answer, unread: String::new() }
+    }
+
+    /// Returns the next event's id, type and data; `None` at the end.
+    async fn next(&mut self) -> Option<(String, String, String)> {
+        loop {
+            if let Some((event, rest)) = self.unread.split_once("\n\n") {
+                let field = |name: &str| {
+                    let value = event.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+                    value.unwrap_or_default().to_owned()
+                };
+                let fields = (field("id"), field("event"), field("data"));
+                self.unread = String::from(rest);
+                if !fields.2.is_empty() {
+                    return Some(fields);
+                }
+                continue;
+            }
+            let chunk = tokio::time::timeout(Duration::from_mins(2), self.answer.chunk()).await.unwrap();
+            self.unread.push_str(std::str::from_utf8(&chunk.unwrap()?).unwrap());
+        }
+    }
+
+    /// Returns the texts of the next lines, and the id of the last.
+    async fn lines(&mut self, count: usize) -> (Vec<String>, String) {
+        let mut texts = Vec::new();
+        let mut last = String::new();
+        while texts.len() < count {
+            let (id, _, data) = self.next().await.unwrap();
+            let line: Value = serde_json::from_str(&data).unwrap();
+            texts.push(line["text"].as_str().unwrap().to_owned());
+            last = id;
+        }
+        (texts, last)
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_followed_while_it_is_printed_and_ends_with_its_function() {
+    let runner = TestRunner::start().await;
+    let ada = runner.person();
+    let deployed = runner.deploy("hello", &[("main.py", TALKS)], &ada).await;
+    let path = format!("/api/v1/functions/{}", deployed["function"]["id"].as_str().unwrap());
+    let logs = format!("{path}/logs?follow=true");
+    let mut followed = Followed::new(&runner, &logs, None, &ada).await;
+    let invoke = runner.request(Method::POST, &format!("{path}/invoke"), &ada).json(&json!({ "body": 40 }));
+
+    let (called, (first, last)) = tokio::join!(invoke.send(), followed.lines(15));
+
+    assert_eq!(called.unwrap().status(), 200);
+    drop(followed);
+    let mut followed = Followed::new(&runner, &logs, Some(&last), &ada).await;
+    let (rest, _) = followed.lines(25).await;
+    let expected: Vec<String> = (0..40).map(|line| format!("line {line}")).collect();
+    assert_eq!([first, rest].concat(), expected);
+    assert_eq!(runner.delete(&path, &ada).await.status(), 204);
+    let end = followed.next().await.unwrap();
+    assert_eq!((end.1.as_str(), end.2.as_str()), ("end", "function_deleted"));
+    assert_eq!(followed.next().await, None);
+}
+
+#[tokio::test]
+async fn a_log_that_is_followed_ends_when_the_runner_stops() {
+    let runner = TestRunner::start().await;
+    let ada = runner.person();
+    let deployed = runner.deploy("hello", &[("main.py", TALKS)], &ada).await;
+    let path = format!("/api/v1/functions/{}", deployed["function"]["id"].as_str().unwrap());
+    let mut followed = Followed::new(&runner, &format!("{path}/logs?follow=true"), None, &ada).await;
+
+    let stopping = tokio::task::spawn_blocking(move || drop(runner));
+
+    assert_eq!(followed.next().await, None);
+    stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_is_searched_and_bad_searches_are_refused() {
+    let runner = TestRunner::start().await;
+    let ada = runner.person();
+    let deployed = runner.deploy("hello", &[("main.py", TALKS)], &ada).await;
+    let path = format!("/api/v1/functions/{}", deployed["function"]["id"].as_str().unwrap());
+    let invoke = runner.request(Method::POST, &format!("{path}/invoke"), &ada).json(&json!({ "body": 12 }));
+    assert_eq!(invoke.send().await.unwrap().status(), 200);
+
+    let found = runner.read(&format!("{path}/logs?query=LINE%201&stream=stdout"), &ada).await;
+    let texts: Vec<&str> =
+        found["items"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["line 11", "line 10", "line 1"]);
+    for empty in [
+        "stream=stderr",
+        "query=%00",
+        "until=2020-01-01T00:00:00Z",
+        "since=2999-01-01T00:00:00Z",
+        "until=-99999-01-01T00:00:00Z",
+    ] {
+        assert_eq!(runner.read(&format!("{path}/logs?{empty}"), &ada).await["items"], json!([]), "{empty}");
+    }
+    let long = format!("query={}", "x".repeat(201));
+    for refused in [
+        &long,
+        "stream=nowhere",
+        "follow=perhaps",
+        "until=yesterday",
+        "follow=true&until=2020-01-01T00:00:00Z",
+    ] {
+        let answer = runner.get(&format!("{path}/logs?{refused}"), &ada).await;
+        assert_eq!(problem(answer).await.0, 400, "{refused}");
+    }
+    let no_id = runner.request(Method::GET, &format!("{path}/logs?follow=true"), &ada);
+    assert_eq!(problem(no_id.header("last-event-id", "7").send().await.unwrap()).await.0, 400);
+    let stranger = runner.person();
+    assert_eq!(runner.get(&format!("{path}/logs?follow=true"), &stranger).await.status(), 404);
+}
+
+#[tokio::test]
+async fn logs_are_followed_by_so_many_at_a_time() {
+    let runner = TestRunner::start().await;
+    let ada = runner.person();
+    let deployed = runner.deploy("hello", &[("main.py", TALKS)], &ada).await;
+    let logs = format!("/api/v1/functions/{}/logs?follow=true", deployed["function"]["id"].as_str().unwrap());
+    let mut followed = Vec::new();
+    for _ in 0..10 {
+        followed.push(Followed::new(&runner, &logs, None, &ada).await);
+    }
+    let refused = runner.get(&logs, &ada).await;
+    assert!(refused.headers().contains_key("retry-after"));
+    let (status, code, _) = problem(refused).await;
+    assert_eq!((status, code.as_str()), (429, "too_many_followers"));
 }

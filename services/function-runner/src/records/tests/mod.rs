@@ -1,3 +1,4 @@
+mod logs;
 mod stats;
 
 use std::time::{Duration, Instant};
@@ -90,7 +91,7 @@ impl Home {
     }
 
     fn filter(&self) -> LogFilter {
-        LogFilter { function_id: self.version.function_id, execution_id: None, since: None, before: None }
+        LogFilter::all_of(self.version.function_id)
     }
 
     fn runs(&self) -> ExecutionFilter {
@@ -120,7 +121,7 @@ async fn a_run_reads_the_same_before_and_after_it_reaches_the_database() {
     let records = home.open().await;
     let run = home.begin();
     records.began(run.clone()).await.unwrap();
-    records.printed(&run, vec![home.line(&run, "first")]).await.unwrap();
+    records.printed(&run, || vec![home.line(&run, "first")]).await.unwrap();
     let ended = home.succeed(run.clone(), "nul \0 and more");
     records.ended(ended.clone(), vec![home.line(&run, "second \0")]).await.unwrap();
 
@@ -247,7 +248,7 @@ async fn a_killed_runner_loses_no_record_and_leaves_no_run_open() {
     before.began(flushed.clone()).await.unwrap();
     before.flush().await.unwrap();
     before.began(cut.clone()).await.unwrap();
-    before.printed(&cut, vec![home.line(&cut, "before the kill")]).await.unwrap();
+    before.printed(&cut, || vec![home.line(&cut, "before the kill")]).await.unwrap();
     before.began(ended.clone()).await.unwrap();
     before.ended(home.succeed(ended.clone(), "done"), Vec::new()).await.unwrap();
     drop(before);
