@@ -181,6 +181,10 @@ fn find_dependencies(root: &Path, runtime: Runtime) -> Result<Dependencies, Proj
     let any_listed = match runtime {
         Runtime::Python => text.lines().any(|line| !line.trim().is_empty() && !line.trim().starts_with('#')),
         Runtime::Node => {
+            // A list would be taken for the fields in their order.
+            if !text.trim_start().starts_with('{') {
+                return Err(refused("it is no JSON object".to_owned()));
+            }
             let package: Package = serde_json::from_str(&text).map_err(|fault| refused(fault.to_string()))?;
             !package.dependencies.is_empty() || !package.optional_dependencies.is_empty()
         }
@@ -278,6 +282,61 @@ mod tests {
     }
 
     #[test]
+    fn manifests_that_are_no_files_or_no_text_or_too_large_are_refused_by_name() {
+        let large = format!("# {}", "x".repeat(1024 * 1024));
+        for name in ["slipway.toml", "requirements.txt", "package.json"] {
+            let runtime = if name == "package.json" { "index.mjs" } else { "main.py" };
+            let inside = format!("{name}/file");
+            assert_eq!(
+                detected(&[(runtime, ""), (&inside, "")]),
+                Err(format!("{name}: it is no file")),
+                "a directory of that name"
+            );
+            assert_eq!(
+                detected(&[(runtime, ""), (name, &large)]),
+                Err(format!("{name}: it is larger than 1048576 bytes"))
+            );
+            let root = tempfile::tempdir().unwrap();
+            fs::write(root.path().join(runtime), "").unwrap();
+            fs::write(root.path().join(name), b"\xff\xfe").unwrap();
+            let fault = Project::detect(root.path()).unwrap_err();
+            assert_eq!(fault.to_string(), format!("{name}: it is not UTF-8"));
+        }
+    }
+
+    #[test]
+    fn manifests_that_nest_without_end_are_refused_and_not_followed() {
+        let deep = 200_000;
+        for text in [
+            format!("entry = {}", "[".repeat(deep)),
+            format!("entry = {}", "{a=".repeat(deep)),
+            format!("{}entry = 1", "a.".repeat(deep)),
+            format!("[{}a]", "a.".repeat(deep)),
+        ] {
+            let fault = detected(&[("main.py", ""), ("slipway.toml", &text)]).unwrap_err();
+            assert!(fault.starts_with("slipway.toml: ") && fault.len() < 200, "{fault}");
+        }
+        for text in ["[".repeat(deep), "{\"dependencies\":{\"a\":".repeat(deep / 10)] {
+            let fault = detected(&[("index.mjs", ""), ("package.json", &text)]).unwrap_err();
+            assert!(fault.starts_with("package.json: "), "{fault}");
+        }
+    }
+
+    #[test]
+    fn dependencies_of_the_wrong_kind_are_refused() {
+        for text in [
+            r#"{"dependencies":[]}"#,
+            r#"{"dependencies":"x"}"#,
+            "[]",
+            "1",
+            r#"{"dependencies":{},"dependencies":{}}"#,
+        ] {
+            let fault = detected(&[("index.mjs", ""), ("package.json", text)]).unwrap_err();
+            assert!(fault.starts_with("package.json: "), "{text}: {fault}");
+        }
+    }
+
+    #[test]
     fn a_manifest_names_runtime_entry_and_config() {
         let manifest =
             "runtime = \"python\"\nentry = \"src/app.py\"\n[config]\nmemory_mb = 256\nenv = { A = \"1\" }";
@@ -293,7 +352,18 @@ mod tests {
         assert!(fault("[config]\nmemory = 1").starts_with("slipway.toml: line 2: unknown field `memory`"));
         assert!(fault("runtime = \"cobol\"").starts_with("slipway.toml: line 1: unknown variant `cobol`"));
         assert_eq!(fault("[config]\nmemory_mb = 1"), "slipway.toml: its config is at fault");
-        for entry in ["../main.py", "/etc/passwd", "missing.py", ""] {
+        for entry in [
+            "../main.py",
+            "/etc/passwd",
+            "./main.py",
+            "a/../main.py",
+            "main.py/",
+            "missing.py",
+            "-c",
+            "main.py\nRUN id",
+            "$(id)",
+            "",
+        ] {
             assert_eq!(
                 fault(&format!("entry = {entry:?}")),
                 format!("slipway.toml: the entry {entry:?} is no file in the archive")

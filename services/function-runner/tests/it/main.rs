@@ -14,6 +14,7 @@ mod faults;
 mod harness;
 mod invoke;
 mod migrations;
+mod names;
 mod records;
 mod recovery;
 mod rollback;

@@ -1,6 +1,6 @@
 -- What the runner before cannot run goes, with its record.
-DELETE FROM functions WHERE runtime IN ('binary', 'dart');
-DELETE FROM deployments WHERE runtime IN ('binary', 'dart');
+DELETE FROM functions WHERE runtime = 'binary';
+DELETE FROM deployments WHERE runtime = 'binary';
 ALTER TABLE functions
     DROP CONSTRAINT functions_runtime_check,
     ADD CONSTRAINT functions_runtime_check CHECK (runtime IN ('python', 'node'));
