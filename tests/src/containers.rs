@@ -22,9 +22,26 @@ pub fn images_of(state: &Path) -> Vec<String> {
         .collect()
 }
 
+/// Kills the processes of a container as `kill -9` does; one that is gone is fine.
+pub fn kill_container(container: &str) {
+    let _ = command(&["kill", "--signal", "KILL", container]).output();
+}
+
 /// Lists the networks of the instances of the runner whose state directory this is.
 pub fn networks_of(state: &Path) -> Vec<String> {
     listed(state, &["network", "ls", "--format", "{{.Name}}"])
+}
+
+/// Lists the processes of containers, by the numbers that the host has for them.
+pub fn processes_of(containers: &[String]) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").expect("the host's processes").flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers
+        .filter(|process| {
+            let cgroup = std::fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+            containers.iter().any(|container| cgroup.contains(container))
+        })
+        .collect()
 }
 
 /// Removes what a platform that was killed left behind. What stays all the same, `scripts/check-nothing-left` finds.

@@ -116,6 +116,12 @@ impl Platform {
         self.directory.path().join("state")
     }
 
+    /// Lists the directories of instances that the function-runner has made and not removed.
+    pub fn instance_directories(&self) -> Vec<String> {
+        let directories = std::fs::read_dir(self.directory.path().join("run/i")).expect("the run directory");
+        directories.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
     /// Returns a client without a sign-in.
     pub fn anonymous(&self) -> Client {
         Client::new(&self.gateway).expect("the gateway's address")

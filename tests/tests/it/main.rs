@@ -4,6 +4,8 @@
 mod archives;
 mod bad_input;
 mod binary;
+mod chaos;
+mod confinement;
 mod crash;
 mod egress;
 mod examples;

@@ -6,6 +6,8 @@ use slipway_clients::platform::Client;
 use slipway_end_to_end::{ADMIN_PASSWORD, Platform, Project, pack};
 use slipway_kernel::FunctionId;
 use slipway_models::functions::InvokeRequest;
+use slipway_runtime::{ContainerRuntime as _, PodmanConfig, PodmanRuntime};
+use slipway_testkit::required_setting;
 
 /// Waits for a condition, with a bound that only a hung platform reaches.
 pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
@@ -20,6 +22,12 @@ pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -
     tokio::time::timeout(Duration::from_mins(1), met)
         .await
         .unwrap_or_else(|_| panic!("{what} did not come about"))
+}
+
+/// Whether Podman runs without root here: all instances share the ids of one user then, and none has a network.
+pub(crate) async fn is_rootless() -> bool {
+    let socket = required_setting("SLIPWAY_TEST_PODMAN_SOCKET");
+    PodmanRuntime::new(PodmanConfig::new(socket)).report().await.unwrap().rootless
 }
 
 /// A call with a JSON body.

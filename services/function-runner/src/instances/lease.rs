@@ -86,18 +86,23 @@ impl Lease {
         self.instance.connection.invoke(head, body).await
     }
 
+    /// Finds out whether the kernel killed a process of the instance for memory.
+    pub(crate) async fn out_of_memory(&self) -> Option<ExecutionError> {
+        let container = self.instance.remains.as_ref()?.container.as_ref()?;
+        let state = self.instances.0.runtime.inspect(container).await.ok()?;
+        state.out_of_memory.then(|| ExecutionError {
+            kind: "out_of_memory".to_owned(),
+            message: "the handler needs more memory than memory_mb gives it".to_owned(),
+            trace: None,
+        })
+    }
+
     /// Finds out why the instance broke off.
     pub(crate) async fn explain(&self, cause: &BridgeError) -> ExecutionError {
-        let shared = &self.instances.0;
-        let container = self.instance.remains.as_ref().and_then(|remains| remains.container.as_ref());
-        let out_of_memory = match container {
-            Some(container) => shared.runtime.inspect(container).await.is_ok_and(|state| state.out_of_memory),
-            None => false,
-        };
+        if let Some(error) = self.out_of_memory().await {
+            return error;
+        }
         let (kind, message) = match cause {
-            _ if out_of_memory => {
-                ("out_of_memory", "the handler needs more memory than memory_mb gives it".to_owned())
-            }
             BridgeError::Connection(_) => {
                 ("instance_exited", "the instance ended before the handler answered".to_owned())
             }

@@ -211,8 +211,10 @@ impl Invocations {
                 execution.used(usage.peak_memory_bytes, usage.cpu_ms);
                 if is_reusable {
                     lease.give_back();
+                    return Err(Failure::Handler(error));
                 }
-                Err(Failure::Handler(error))
+                // Its worker ended: by itself, or because the kernel took it.
+                Err(Failure::Handler(lease.out_of_memory().await.unwrap_or(error)))
             }
             Err(AnswerFault::Unusable(error)) => Err(Failure::Handler(error)),
             Err(AnswerFault::Instance(cause)) => Err(Failure::Handler(lease.explain(&cause).await)),
