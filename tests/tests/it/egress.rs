@@ -4,7 +4,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use slipway_end_to_end::{Mode, Platform, networks_of};
 
-use crate::support::{call, client_of, delete, deploy_with, eventually, token_of};
+use crate::support::{call, client_of, delete, deploy_with, eventually, is_rootless, token_of};
 
 /// Tells of each address whether a connection came about, and of the network what the kernel does.
 const DIALLER: &str = r#"
@@ -27,6 +27,9 @@ def handle(request, context):
 
 #[tokio::test]
 async fn a_function_with_egress_reaches_the_internet_and_nothing_of_the_host_or_of_private_networks() {
+    if is_rootless().await {
+        return; // Egress is refused there: see the tests of function-runner.
+    }
     let public = public_server();
     let allowed = exception_for(&public);
     let mut platform = Platform::start_with(Mode::Standalone, &[("EGRESS_ALLOW", &allowed)]).await;
@@ -81,6 +84,43 @@ async fn a_function_with_egress_reaches_the_internet_and_nothing_of_the_host_or_
     eventually("the network's end", async || networks_of(&platform.state()).is_empty().then_some(())).await;
     delete(&ada, &[id]).await;
     platform.stop();
+}
+
+#[tokio::test]
+async fn the_network_of_a_killed_platform_goes_when_it_starts_again_and_another_comes_when_it_is_needed() {
+    if is_rootless().await {
+        return; // Egress is refused there: see the tests of function-runner.
+    }
+    let mut platform = Platform::start(Mode::Standalone).await;
+    let token = token_of(&platform, "ada").await;
+    let ada = client_of(&platform, &token);
+    let config = json!({"egress": true, "timeout_ms": 60_000});
+    let id = deploy_with(&platform, &token, "dialler", DIALLER, Some(config)).await;
+    let state = platform.state();
+    assert_eq!(networks_of(&state).len(), 1);
+    platform.kill();
+    assert_eq!(networks_of(&state).len(), 1, "nobody was there to remove it");
+
+    platform.restart().await;
+    eventually("the network's end", async || networks_of(&state).is_empty().then_some(())).await;
+    eventually("the end of its rules", async || rules_of(&state).is_empty().then_some(())).await;
+
+    let dialled = ada.invoke(id, &call(json!(["169.254.169.254:80"]))).await.unwrap().result;
+    assert_ne!(dialled["outcomes"]["169.254.169.254:80"], "connected", "{dialled:#}");
+    assert_eq!(networks_of(&state).len(), 1);
+    assert!(!rules_of(&state).is_empty());
+    delete(&ada, &[id]).await;
+    platform.stop();
+    assert_eq!((networks_of(&state), rules_of(&state)), (vec![], vec![]));
+}
+
+/// The firewall's rules of the runner whose state directory this is.
+fn rules_of(state: &std::path::Path) -> Vec<String> {
+    let runner = std::fs::read_to_string(state.join("runner-id")).unwrap();
+    let digits = &runner.trim()[runner.trim().len() - 12..];
+    let output = Command::new("iptables-save").args(["-t", "raw"]).output().unwrap();
+    let saved = String::from_utf8(output.stdout).unwrap();
+    saved.lines().filter(|line| line.contains(digits)).map(str::to_owned).collect()
 }
 
 /// A server outside, as `name:port`: the internet, as far as there is one here. The host's own package source is one.

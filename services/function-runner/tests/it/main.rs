@@ -10,6 +10,7 @@ mod cancel;
 mod delete;
 mod deploy;
 mod deployed;
+mod egress;
 mod faults;
 mod harness;
 mod invoke;
