@@ -38,6 +38,8 @@ pub struct AccessClaims {
     typ: AccessType,
     /// The user's address.
     pub email: String,
+    /// The slug that names the user in URLs, for good.
+    pub handle: Arc<str>,
     /// What the user may do.
     pub user_type: UserType,
     /// The apps that the user may use.
@@ -77,6 +79,8 @@ pub struct Grant {
     pub session_id: SessionId,
     /// The user's address.
     pub email: String,
+    /// The slug that names the user in URLs.
+    pub handle: Arc<str>,
     /// What the user may do.
     pub user_type: UserType,
     /// The apps that the user may use.
@@ -123,6 +127,7 @@ impl AccessIssuer {
             sid: grant.session_id,
             typ: AccessType::Access,
             email: grant.email,
+            handle: grant.handle,
             user_type: grant.user_type,
             apps: grant.apps,
         };

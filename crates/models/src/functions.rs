@@ -56,6 +56,9 @@ pub struct FunctionConfig {
     pub tmp_mb: u32,
     /// Whether it reaches the public internet; else it has no network.
     pub egress: bool,
+    /// Whether anybody may call its HTTP trigger; else its owner alone.
+    #[serde(default)]
+    pub public: bool,
     /// Settings of the function's own.
     pub env: BTreeMap<String, String>,
 }
@@ -69,6 +72,7 @@ impl Default for FunctionConfig {
             max_instances: 10,
             tmp_mb: 64,
             egress: false,
+            public: false,
             env: BTreeMap::new(),
         }
     }
@@ -96,6 +100,9 @@ pub struct FunctionConfigPatch {
     /// See [`FunctionConfig::egress`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<bool>,
+    /// See [`FunctionConfig::public`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public: Option<bool>,
     /// The whole of the settings: it takes the place of what was there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<BTreeMap<String, String>>,
@@ -175,8 +182,8 @@ pub struct FunctionBody {
     pub active_version: Option<i32>,
     /// How it runs.
     pub config: FunctionConfig,
-    /// Where it is called, from the gateway's root.
-    #[schema(example = "/api/v1/functions/0190f5c8-…/invoke")]
+    /// Its HTTP trigger, from the gateway's root.
+    #[schema(example = "/f/ada/hello")]
     pub url: String,
     /// When it was first deployed.
     pub created_at: DateTime<Utc>,
@@ -329,7 +336,7 @@ pub struct ExecutionBody {
     pub function_id: FunctionId,
     /// The version that ran.
     pub version: i32,
-    /// What set it off: `invoke`, `async` or `replay`.
+    /// What set it off: `invoke`, `async`, `replay` or `http`.
     pub trigger: String,
     /// How it stands or ended.
     pub status: ExecutionStatus,

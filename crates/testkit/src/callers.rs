@@ -50,7 +50,9 @@ impl Callers {
     /// Signs for a person and a session that the test knows.
     pub fn session(&self, user_id: UserId, session_id: SessionId, user_type: UserType) -> TestCaller {
         let apps = ["functions", "vault", "documents", "tasks", "workspace"].map(str::to_owned).into();
-        let identity = UserIdentity { user_id, session_id, user_type, apps };
+        // As unlike the others' as the id, and as short as a real one.
+        let handle = format!("u{}", user_id.as_uuid().simple()).into();
+        let identity = UserIdentity { user_id, session_id, handle, user_type, apps };
         let token = sound(self.gateway.for_user(&identity, &self.audience));
         TestCaller { identity, authorization: format!("Bearer {token}") }
     }

@@ -32,6 +32,11 @@ impl Caller {
         self.0.session_id
     }
 
+    /// Returns the slug that names the person in URLs, for good.
+    pub fn handle(&self) -> &Arc<str> {
+        &self.0.handle
+    }
+
     /// Returns what the person may do.
     pub fn user_type(&self) -> UserType {
         self.0.user_type
@@ -55,6 +60,23 @@ impl FromRequest for Caller {
             }),
             Subject::Service(_) => Err(Problem::forbidden("this is for people, not for services")),
         }))
+    }
+}
+
+/// A person who signed in, or nobody. An identity that is shown and not valid is refused all the same.
+#[derive(Debug, Clone)]
+pub struct MaybeCaller(pub Option<Caller>);
+
+impl FromRequest for MaybeCaller {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if request.headers().contains_key(AUTHORIZATION) {
+            ready(Caller::from_request(request, payload).into_inner().map(|caller| Self(Some(caller))))
+        } else {
+            ready(Ok(Self(None)))
+        }
     }
 }
 

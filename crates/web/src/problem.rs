@@ -96,6 +96,13 @@ impl Problem {
         self
     }
 
+    /// Gives another sentence.
+    #[must_use]
+    pub fn detailed(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
     /// Gives another stable code.
     #[must_use]
     pub fn coded(mut self, code: ErrorCode) -> Self {

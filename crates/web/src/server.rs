@@ -38,8 +38,19 @@ impl ServerConfig {
     /// other), `<PREFIX>_PORT`, `<PREFIX>_OPERATIONS_PORT`, `<PREFIX>_WORKERS` (1 to 256, the number of processors) and
     /// `<PREFIX>_DRAIN_SECONDS` (0 to 3,600, 20).
     pub fn read(reader: &mut Reader<'_>, prefix: &str, port: u16, operations_port: u16) -> Self {
+        Self::read_with(reader, prefix, &format!("{prefix}_HOST"), port, operations_port)
+    }
+
+    /// Reads the same, but the address of the listener that serves from the variable `host`.
+    pub fn read_with(
+        reader: &mut Reader<'_>,
+        prefix: &str,
+        host: &str,
+        port: u16,
+        operations_port: u16,
+    ) -> Self {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let host = reader.or(&format!("{prefix}_HOST"), loopback);
+        let host = reader.or(host, loopback);
         let operations_host = reader.or(&format!("{prefix}_OPERATIONS_HOST"), loopback);
         let port = reader.or(&format!("{prefix}_PORT"), port);
         let operations_port = reader.or(&format!("{prefix}_OPERATIONS_PORT"), operations_port);

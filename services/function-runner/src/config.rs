@@ -50,7 +50,8 @@ impl Config {
         let state_dir = directory(reader, "STATE_DIR");
         let run_dir = directory(reader, "RUN_DIR");
         Self {
-            server: ServerConfig::read(reader, "FUNCTIONS", 8103, 9103),
+            // FUNCTIONS_HOST is the public name of functions, which the gateway reads.
+            server: ServerConfig::read_with(reader, "FUNCTIONS", "FUNCTIONS_LISTEN_HOST", 8103, 9103),
             database: DatabaseConfig::read(reader, "FUNCTIONS"),
             keys_dir: reader.required("KEYS_DIR").into(),
             podman: read_podman(reader, &run_dir),

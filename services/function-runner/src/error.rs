@@ -5,6 +5,7 @@ use slipway_runtime::RuntimeError;
 use slipway_sealing::SealError;
 use slipway_web::Problem;
 use slipway_web::http::StatusCode;
+use slipway_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
 
 use crate::archive::ArchiveError;
 use crate::project::ProjectError;
@@ -19,6 +20,8 @@ const RETRY_TO_FOLLOW_SECONDS: u32 = 10;
 pub(crate) enum FunctionError {
     #[error("there is no such function")]
     NotFound,
+    #[error("sign in first: there is no public function at this path")]
+    SignInToCall,
     #[error("there is no such deployment")]
     DeploymentNotFound,
     #[error("there is no such execution")]
@@ -109,6 +112,8 @@ impl From<FunctionError> for Problem {
             | FunctionError::ExecutionNotFound
             | FunctionError::SecretNotFound
             | FunctionError::VersionNotFound(_) => Self::not_found(detail),
+            FunctionError::SignInToCall => Self::unauthenticated(detail)
+                .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"slipway\"")),
             FunctionError::NotActive => conflict("function_not_active"),
             FunctionError::ExecutionFinished => conflict("execution_finished"),
             FunctionError::ExecutionNotFinished => conflict("execution_not_finished"),

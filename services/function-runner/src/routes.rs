@@ -1,6 +1,6 @@
 //! The only table of function-runner's URLs.
 
-use actix_web::web::{ServiceConfig, delete, get, patch, post, put};
+use actix_web::web::{ServiceConfig, delete, get, patch, post, put, to};
 use slipway_models::problem::ProblemBody;
 use slipway_web::{BodyLimit, resource};
 use utoipa::OpenApi;
@@ -32,6 +32,11 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
                 .route(delete().to(handlers::delete_secret)),
         )
         .service(resource("/api/v1/functions/{id}/stats").route(get().to(handlers::stats)))
+        .service(
+            resource("/f/{tail:.*}")
+                .app_data(BodyLimit(handlers::MAX_INVOKE_BYTES))
+                .default_service(to(handlers::trigger)),
+        )
         .service(resource("/api/v1/executions/{id}").route(get().to(handlers::execution)))
         .service(resource("/api/v1/executions/{id}/cancel").route(post().to(handlers::cancel)))
         .service(resource("/api/v1/executions/{id}/replay").route(post().to(handlers::replay)))

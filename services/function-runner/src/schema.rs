@@ -88,6 +88,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    owner_handles (owner_id) {
+        owner_id -> Uuid,
+        handle -> Text,
+    }
+}
+
+diesel::table! {
     log_lines (id) {
         id -> Uuid,
         function_id -> Uuid,

@@ -68,6 +68,7 @@ impl Guard {
         let user = UserIdentity {
             user_id: claims.sub,
             session_id: claims.sid,
+            handle: Arc::clone(&claims.handle),
             user_type: claims.user_type,
             apps: Arc::clone(&claims.apps),
         };

@@ -10,7 +10,7 @@ use utoipa::openapi::OpenApi;
 use crate::access::Guard;
 use crate::auth_link::{AuthLink, AuthLinkParts};
 use crate::config::Config;
-use crate::handlers::{Behind, Health};
+use crate::handlers::{Behind, Health, Hosts};
 use crate::routes;
 use crate::upstream::Client;
 
@@ -61,11 +61,13 @@ impl Service for Gateway {
             functions: (functions, config.functions.serving),
             answer_stall: config.answer_stall,
         });
+        let hosts = Hosts::new(config.functions_host.as_deref());
         let health = Data::new(Health::new(config.auth.operations, config.functions.operations));
         Ok(Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
             app.app_data(guard.clone()).app_data(behind.clone()).app_data(health.clone());
             app.app_data(Data::new(Client::new()));
-            routes::configure(app);
+            app.app_data(Data::new(hosts.clone()));
+            routes::configure(app, &hosts);
         })?)
     }
 

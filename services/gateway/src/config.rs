@@ -7,6 +7,8 @@ use http::uri::Authority;
 use slipway_config::Reader;
 use slipway_web::ServerConfig;
 
+use crate::domain::host;
+
 /// The gateway's settings, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -22,6 +24,8 @@ pub struct Config {
     pub token_cache: usize,
     /// How old the news of ended sessions may grow before every token is refused.
     pub revocations_max_age: Duration,
+    /// The host name that functions have of their own.
+    pub functions_host: Option<String>,
     /// How long a client may take nothing of a long answer.
     pub answer_stall: Duration,
 }
@@ -52,6 +56,7 @@ impl Config {
                 10,
                 2..=300,
             )),
+            functions_host: functions_host(reader),
             answer_stall: Duration::from_secs(reader.within("GATEWAY_ANSWER_STALL_SECONDS", 60, 1..=3_600)),
         }
     }
@@ -69,6 +74,14 @@ impl Peer {
             ),
         }
     }
+}
+
+fn functions_host(reader: &mut Reader<'_>) -> Option<String> {
+    let given: Option<String> = reader.optional("FUNCTIONS_HOST");
+    if given.as_deref().is_some_and(|given| !host::is_name(given)) {
+        reader.refuse("FUNCTIONS_HOST", "must be a host name, without a scheme and a port");
+    }
+    given
 }
 
 fn address(reader: &mut Reader<'_>, url: &str, port: &str, default_port: u16) -> Authority {
@@ -104,6 +117,17 @@ mod tests {
         assert_eq!(config.auth.serving, "auth.internal:81");
         assert_eq!(config.auth.operations, "127.0.0.1:9101");
         assert_eq!(config.functions.serving, "127.0.0.1:18103");
+    }
+
+    #[test]
+    fn the_host_of_functions_is_a_name_and_nothing_more() {
+        for given in ["https://f.example.org", "f.example.org:443", "*.example.org"] {
+            let settings = Settings::from_pairs([("KEYS_DIR", "/keys"), ("FUNCTIONS_HOST", given)]);
+            let mut reader = Reader::new(&settings);
+            Config::read(&mut reader);
+            let faults = reader.finish().unwrap_err().to_string();
+            assert_eq!(faults, "FUNCTIONS_HOST must be a host name, without a scheme and a port", "{given}");
+        }
     }
 
     #[test]

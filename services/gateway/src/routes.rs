@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use actix_web::guard::fn_guard;
 use actix_web::web::{ServiceConfig, get, to};
 use slipway_web::resource;
 
-use crate::handlers;
+use crate::handlers::{self, Hosts};
 
 /// Where requests go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(crate) enum Access {
     SignedIn,
     /// Whoever shows one that grants this app.
     App(&'static str),
+    /// Anybody; whoever shows a valid one that grants this app is known to the service.
+    Optional(&'static str),
 }
 
 /// What goes where, and within which bounds.
@@ -38,6 +41,8 @@ pub(crate) struct Route {
     pub(crate) body_limit: u64,
     /// From the start of the request to the head of the answer, and between two pieces of its body.
     pub(crate) timeout: Duration,
+    /// Whether what it answers is what users' functions say: hostile content.
+    pub(crate) is_content: bool,
 }
 
 const KIB: u64 = 1024;
@@ -47,7 +52,7 @@ const QUICK: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(930);
 
 /// The longest prefix that matches decides.
-const ROUTES: [Route; 13] = [
+const ROUTES: [Route; 14] = [
     auth("/api/v1/auth", Access::SignedIn),
     auth("/api/v1/auth/register", Access::Public),
     auth("/api/v1/auth/login", Access::Public),
@@ -61,10 +66,18 @@ const ROUTES: [Route; 13] = [
     functions("/api/v1/functions/deploy", 64 * MIB),
     functions("/api/v1/executions", 64 * KIB),
     functions("/api/v1/deployments", 64 * KIB),
+    Route { access: Access::Optional("functions"), is_content: true, ..functions("/f", 8 * MIB) },
 ];
 
 const fn auth(prefix: &'static str, access: Access) -> Route {
-    Route { prefix, upstream: Upstream::Auth, access, body_limit: 64 * KIB, timeout: QUICK }
+    Route {
+        prefix,
+        upstream: Upstream::Auth,
+        access,
+        body_limit: 64 * KIB,
+        timeout: QUICK,
+        is_content: false,
+    }
 }
 
 const fn functions(prefix: &'static str, body_limit: u64) -> Route {
@@ -74,6 +87,7 @@ const fn functions(prefix: &'static str, body_limit: u64) -> Route {
         access: Access::App("functions"),
         body_limit,
         timeout: LONG,
+        is_content: false,
     }
 }
 
@@ -86,12 +100,18 @@ pub(crate) fn find(path: &str) -> Option<&'static Route> {
 }
 
 /// What the gateway answers itself; everything else is proxied by the table.
-pub(crate) fn configure(app: &mut ServiceConfig) {
-    app.service(resource("/health").route(get().to(handlers::health)))
-        .service(resource("/api/openapi.json").route(get().to(handlers::openapi)))
-        .service(resource("/api/v1/openapi.json").route(get().to(handlers::openapi)))
-        .service(resource("/api/docs").route(get().to(handlers::docs)))
-        .service(resource("/api/docs/{file}").route(get().to(handlers::docs_file)))
+///
+/// The host of functions has none of these pages.
+pub(crate) fn configure(app: &mut ServiceConfig, hosts: &Hosts) {
+    let page = |path: &str| {
+        let hosts = hosts.clone();
+        resource(path).guard(fn_guard(move |context| !hosts.is_functions_own(context.head())))
+    };
+    app.service(page("/health").route(get().to(handlers::health)))
+        .service(page("/api/openapi.json").route(get().to(handlers::openapi)))
+        .service(page("/api/v1/openapi.json").route(get().to(handlers::openapi)))
+        .service(page("/api/docs").route(get().to(handlers::docs)))
+        .service(page("/api/docs/{file}").route(get().to(handlers::docs_file)))
         .default_service(to(handlers::proxy));
 }
 
@@ -107,7 +127,10 @@ mod tests {
         assert_eq!(find("/api/v1/auth/loginx").map(|route| route.access), Some(Access::SignedIn));
         assert_eq!(find("/api/v1/functions/deploy").map(|route| route.body_limit), Some(64 * MIB));
         assert_eq!(find("/api/v1/functions/deployx").map(|route| route.body_limit), Some(8 * MIB));
-        for path in ["/", "/api", "/api/v1", "/api/v1/functionsx", "/internal/revocations", "/api/v2/auth"] {
+        assert_eq!(find("/f/ada/hello/x").map(|route| route.access), Some(Access::Optional("functions")));
+        for path in
+            ["/", "/fx", "/api", "/api/v1", "/api/v1/functionsx", "/internal/revocations", "/api/v2/auth"]
+        {
             assert_eq!(find(path), None, "{path}");
         }
     }

@@ -55,6 +55,8 @@ pub struct UserIdentity {
     /// The session.
     #[serde(rename = "sid")]
     pub session_id: SessionId,
+    /// The slug that names the user in URLs, for good.
+    pub handle: Arc<str>,
     /// What the user may do.
     pub user_type: UserType,
     /// The apps that the user may use.

@@ -17,7 +17,7 @@ fn a_token_verifies_and_says_what_was_granted() {
         let claims = platform.verifier.verify(&issued.token).unwrap();
         assert_eq!((claims.sub, claims.sid), (grant.user_id, grant.session_id));
         assert_eq!((&claims.email, claims.user_type), (&grant.email, grant.user_type));
-        assert_eq!(claims.apps, grant.apps);
+        assert_eq!((&claims.apps, &claims.handle), (&grant.apps, &grant.handle));
         assert_eq!(claims.expires_at(), issued.expires_at);
     }
 }
@@ -157,7 +157,7 @@ fn a_key_that_is_missing_unknown_or_named_twice_is_refused() {
 fn claims_that_are_missing_wrong_or_of_another_type_are_refused() {
     let platform = Platform::new();
     let good = platform.claims();
-    for name in ["iss", "aud", "exp", "iat", "nbf", "sub", "sid", "jti", "typ"] {
+    for name in ["iss", "aud", "exp", "iat", "nbf", "sub", "sid", "jti", "typ", "handle"] {
         let mut claims = good.clone();
         claims.as_object_mut().unwrap().remove(name);
         let token = forge(&platform.header(), &claims);

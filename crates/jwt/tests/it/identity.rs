@@ -44,6 +44,7 @@ fn user() -> UserIdentity {
     UserIdentity {
         user_id: UserId::generate(),
         session_id: SessionId::generate(),
+        handle: "ada".into(),
         user_type: UserType::Qvp,
         apps: ["functions".to_owned()].into(),
     }
@@ -123,8 +124,7 @@ fn a_service_other_than_the_gateway_cannot_speak_for_a_user_or_for_another_servi
     };
 
     let id = UserId::generate();
-    let user =
-        json!({ "typ": "identity", "iss": "task", "sub": id, "sid": id, "user_type": "admin", "apps": [] });
+    let user = json!({ "typ": "identity", "iss": "task", "sub": id, "sid": id, "handle": "ada", "user_type": "admin", "apps": [] });
     let mut as_gateway = user.clone();
     as_gateway["iss"] = json!("gateway");
     for claims in [

@@ -75,6 +75,7 @@ pub(crate) fn grant() -> Grant {
         user_id: UserId::generate(),
         session_id: SessionId::generate(),
         email: "ada@example.org".to_owned(),
+        handle: "ada".into(),
         user_type: UserType::Regular,
         apps: ["functions".to_owned()].into(),
     }

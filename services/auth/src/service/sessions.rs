@@ -206,6 +206,7 @@ impl Sessions {
             user_id: user.id,
             session_id: session.id,
             email: user.email,
+            handle: user.handle.into(),
             user_type: user.user_type,
             apps: APPS.map(str::to_owned).into(),
         };

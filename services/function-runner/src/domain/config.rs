@@ -47,6 +47,7 @@ pub fn apply(config: &FunctionConfig, patch: &FunctionConfigPatch) -> FunctionCo
         max_instances: patch.max_instances.unwrap_or(config.max_instances),
         tmp_mb: patch.tmp_mb.unwrap_or(config.tmp_mb),
         egress: patch.egress.unwrap_or(config.egress),
+        public: patch.public.unwrap_or(config.public),
         env: patch.env.as_ref().unwrap_or(&config.env).clone(),
     }
 }
@@ -60,6 +61,7 @@ pub fn merge(first: FunctionConfigPatch, second: FunctionConfigPatch) -> Functio
         max_instances: second.max_instances.or(first.max_instances),
         tmp_mb: second.tmp_mb.or(first.tmp_mb),
         egress: second.egress.or(first.egress),
+        public: second.public.or(first.public),
         env: second.env.or(first.env),
     }
 }

@@ -69,6 +69,8 @@ pub enum Trigger {
     Async,
     /// `POST /executions/{id}/replay`.
     Replay,
+    /// `/f/{handle}/{name}/…`.
+    Http,
 }
 
 /// Which runs are asked for.
@@ -100,6 +102,7 @@ impl Trigger {
             Self::Invoke => "invoke",
             Self::Async => "async",
             Self::Replay => "replay",
+            Self::Http => "http",
         }
     }
 }

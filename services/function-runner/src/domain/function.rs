@@ -63,18 +63,19 @@ pub struct Function {
     pub updated_at: DateTime<Utc>,
 }
 
-impl From<Function> for FunctionBody {
-    fn from(function: Function) -> Self {
-        Self {
-            id: function.id,
-            name: function.name,
-            runtime: function.runtime,
-            status: function.status,
-            active_version: function.active_version,
-            config: function.config,
-            url: format!("/api/v1/functions/{}/invoke", function.id),
-            created_at: function.created_at,
-            updated_at: function.updated_at,
+impl Function {
+    /// Returns the function as its owner sees it, who goes by `handle` in URLs.
+    pub fn shown_to(self, handle: &str) -> FunctionBody {
+        FunctionBody {
+            url: format!("/f/{handle}/{}", self.name),
+            id: self.id,
+            name: self.name,
+            runtime: self.runtime,
+            status: self.status,
+            active_version: self.active_version,
+            config: self.config,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use actix_web::web::{self, Data};
 use slipway_kernel::FunctionId;
 use slipway_models::functions::{FunctionBody, FunctionConfigPatch};
@@ -29,6 +31,11 @@ pub(crate) async fn configure(
 ) -> Result<web::Json<FunctionBody>, Problem> {
     let (functions, owner, id) = (functions.into_inner(), caller.user_id(), *id);
     // A task of its own: a client that hangs up leaves no configuration that is written and not known.
-    let configured = tokio::spawn(async move { functions.configure(owner, id, patch).await });
-    Ok(web::Json(configured.await.map_err(FunctionError::from)??.into()))
+    let handle = Arc::clone(caller.handle());
+    let configured = tokio::spawn(async move {
+        functions.note_handle(owner, &handle).await?;
+        functions.configure(owner, id, patch).await
+    });
+    let function = configured.await.map_err(FunctionError::from)??;
+    Ok(web::Json(function.shown_to(caller.handle())))
 }

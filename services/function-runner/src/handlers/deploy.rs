@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_LENGTH;
@@ -79,7 +81,7 @@ pub(crate) async fn deploy(
         return Err(Problem::body_too_large(limit.0));
     }
     let upload = receive(form, caller.user_id(), deployments.uploads(), limit.0).await?;
-    let work = answer(functions, deployments, upload.request, query.wait);
+    let work = answer(functions, deployments, upload.request, Arc::clone(caller.handle()), query.wait);
     idempotency.once(&request, caller.user_id(), "function.deploy", &upload.fingerprint, work).await
 }
 
@@ -87,15 +89,17 @@ async fn answer(
     functions: Data<Functions>,
     deployments: Data<Deployments>,
     request: DeployRequest,
+    handle: Arc<str>,
     wait: bool,
 ) -> Result<Answer, Problem> {
     let owner = request.owner;
+    functions.note_handle(owner, &handle).await?;
     let (mut function, mut deployment) = deployments.deploy(request).await?;
     if wait {
         deployment = deployments.wait(owner, deployment.id).await?;
         function = functions.find(owner, function.id).await?;
     }
     let status = if wait { StatusCode::CREATED } else { StatusCode::ACCEPTED };
-    let body = DeployAnswer { function: function.into(), deployment: deployment.into() };
+    let body = DeployAnswer { function: function.shown_to(&handle), deployment: deployment.into() };
     Ok(Answer { status, body: serde_json::to_vec(&body).map_err(Problem::internal)?.into() })
 }

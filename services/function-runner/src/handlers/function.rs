@@ -23,5 +23,5 @@ pub(crate) async fn function(
     caller: Caller,
     id: web::Path<FunctionId>,
 ) -> Result<web::Json<FunctionBody>, Problem> {
-    Ok(web::Json(functions.find(caller.user_id(), *id).await?.into()))
+    Ok(web::Json(functions.find(caller.user_id(), *id).await?.shown_to(caller.handle())))
 }

@@ -22,5 +22,6 @@ pub(crate) async fn functions(
     caller: Caller,
     Paging(page): Paging,
 ) -> Result<web::Json<Page<FunctionBody>>, Problem> {
-    Ok(web::Json(functions.list(caller.user_id(), page).await?.map(FunctionBody::from)))
+    let page = functions.list(caller.user_id(), page).await?;
+    Ok(web::Json(page.map(|function| function.shown_to(caller.handle()))))
 }

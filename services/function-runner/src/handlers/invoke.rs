@@ -16,11 +16,11 @@ use crate::service::{AsyncRuns, Functions, Invocations, InvokeError};
 
 /// The most bytes of a call.
 pub(crate) const MAX_INVOKE_BYTES: u64 = 8 * 1024 * 1024;
-const FUNCTION_FAILED: &str = "function_failed";
-const FUNCTION_TIMED_OUT: &str = "function_timed_out";
+pub(super) const FUNCTION_FAILED: &str = "function_failed";
+pub(super) const FUNCTION_TIMED_OUT: &str = "function_timed_out";
 const RETRY_BUSY_SECONDS: u32 = 1;
 /// Tells the gateway that a 5xx is what the function came to, and no fault of the platform's.
-static OUTCOME: HeaderName = HeaderName::from_static("x-slipway-function-outcome");
+pub(super) static OUTCOME: HeaderName = HeaderName::from_static("x-slipway-function-outcome");
 
 /// How a call is answered.
 #[derive(Debug, Deserialize)]
@@ -81,8 +81,7 @@ pub(crate) async fn invoke(
     let (owner, id) = (caller.user_id(), *id);
     let fingerprint = serde_json::to_vec(&(id, &asked)).map_err(Problem::internal)?;
     let mut call = Call::try_from(asked).map_err(Problem::validation)?;
-    call.traceparent =
-        outgoing_headers().into_iter().find(|(name, _)| *name == "traceparent").map(|(_, value)| value);
+    call.traceparent = traceparent();
     if query.mode == Mode::Async {
         let work = async move { accepted(runs.accept(owner, id, call).await?) };
         return idempotency.once(&request, owner, "function.invoke_async", &fingerprint, work).await;
@@ -94,6 +93,11 @@ pub(crate) async fn invoke(
             request.extensions_mut().insert(UsersOutcome);
         }
     })
+}
+
+/// Returns the trace that a call belongs to.
+pub(super) fn traceparent() -> Option<String> {
+    outgoing_headers().into_iter().find(|(name, _)| *name == "traceparent").map(|(_, value)| value)
 }
 
 /// Reads the body. None at all stands for `{}`.
@@ -148,6 +152,7 @@ impl From<InvokeError> for Problem {
                     .of_execution(id)
             }
             InvokeError::NotRecorded(_) => Self::unavailable(error),
+            InvokeError::Interrupted { .. } | InvokeError::NoHead => Self::internal(error),
             InvokeError::Unavailable { id, .. } | InvokeError::EndNotRecorded { id, .. } => {
                 Self::unavailable(error).of_execution(id)
             }

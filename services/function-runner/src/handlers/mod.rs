@@ -20,6 +20,7 @@ mod roll_back;
 mod secrets;
 mod set_secret;
 mod stats;
+mod trigger;
 mod upload;
 
 pub(crate) use cancel::*;
@@ -42,3 +43,4 @@ pub(crate) use roll_back::*;
 pub(crate) use secrets::*;
 pub(crate) use set_secret::*;
 pub(crate) use stats::*;
+pub(crate) use trigger::*;

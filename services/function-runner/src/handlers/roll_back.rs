@@ -32,5 +32,5 @@ pub(crate) async fn roll_back(
     // A task of its own: a client that hangs up leaves no version that is written and not known.
     let rolled_back = tokio::spawn(async move { functions.roll_back(owner, id, asked.version).await });
     let function = rolled_back.await.map_err(FunctionError::from)??;
-    Ok(web::Json(function.into()))
+    Ok(web::Json(function.shown_to(caller.handle())))
 }

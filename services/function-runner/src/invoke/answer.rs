@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 use slipway_bridge::protocol::{End, Frame, Head, Outcome};
 use slipway_models::functions::ExecutionError;
+use tokio::sync::mpsc::Sender;
 
 use super::Log;
 use crate::domain::Execution;
@@ -16,6 +18,8 @@ use crate::records::Records;
 
 /// The largest body of an answer, in bytes: it is held in memory.
 const MAX_BODY: usize = 16 * 1024 * 1024;
+/// What is kept of a body that is relayed, in bytes: for the record.
+const MAX_KEPT: usize = 1024 * 1024;
 const MAX_KIND: usize = 200;
 const MAX_MESSAGE: usize = 16 * 1024;
 const MAX_TRACE: usize = 64 * 1024;
@@ -27,7 +31,10 @@ const STATUSES: RangeInclusive<u16> = 200..=599;
 pub(crate) struct Answer {
     pub(crate) status_code: u16,
     pub(crate) headers: BTreeMap<String, String>,
+    /// Of an answer that was relayed, its beginning.
     pub(crate) body: Vec<u8>,
+    /// The size of the whole body.
+    pub(crate) size: usize,
     pub(crate) usage: Usage,
 }
 
@@ -54,15 +61,31 @@ pub(crate) enum AnswerFault {
     Unusable(ExecutionError),
 }
 
-/// Reads the frames of one run to their end. Lines go into `log`, and to the records as the run goes on.
+/// Where an answer goes while it comes: a bounded channel, so that a slow reader slows the handler down. The run goes
+/// on when the reader is gone.
+pub(crate) struct Relay(pub(crate) Sender<Piece>);
+
+/// A piece of an answer.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// Its status and its headers, in the order in which the handler sent them.
+    Head(u16, Vec<(HeaderName, HeaderValue)>),
+    /// A part of its body.
+    Data(Bytes),
+}
+
+/// Reads the frames of one run to their end. Lines go into `log`, and to the records as the run goes on; the answer
+/// goes to `relay` as it comes, or is kept whole.
 pub(crate) async fn receive(
     mut frames: Frames,
     execution: &Execution,
     log: &mut Log,
     records: &Records,
+    relay: Option<&Relay>,
 ) -> Result<Answer, AnswerFault> {
     let mut head = None;
     let mut body = Vec::new();
+    let mut size = 0;
     let end = loop {
         let frame = match log.due() {
             None => frames.next().await,
@@ -76,17 +99,30 @@ pub(crate) async fn receive(
         };
         match frame.map_err(AnswerFault::Instance)? {
             Frame::Log(line) => log.keep(&line),
-            Frame::Head(sent) => head = Some(sent),
-            Frame::Data(part) if body.len() + part.len() > MAX_BODY => {
-                return Err(unusable(format!("the answer is larger than {MAX_BODY} bytes")));
+            Frame::Head(sent) => {
+                if let Some(Relay(pieces)) = relay {
+                    let _ = pieces.send(Piece::Head(checked_status(&sent)?, checked_headers(&sent)?)).await;
+                }
+                head = Some(sent);
             }
-            Frame::Data(part) => body.extend_from_slice(&part),
+            Frame::Data(part) => {
+                size += part.len();
+                let most = if relay.is_some() { MAX_KEPT } else { MAX_BODY };
+                let kept = part.len().min(most - body.len());
+                if relay.is_none() && kept < part.len() {
+                    return Err(unusable(format!("the answer is larger than {MAX_BODY} bytes")));
+                }
+                body.extend_from_slice(&part[..kept]);
+                if let Some(Relay(pieces)) = relay {
+                    let _ = pieces.send(Piece::Data(part)).await;
+                }
+            }
             Frame::End(end) => break end,
         }
     };
     frames.finish().await.map_err(AnswerFault::Instance)?;
     log.count_cut(end.log_lines_dropped, end.log_bytes_dropped);
-    conclude(head, body, end)
+    conclude(head, body, size, end)
 }
 
 /// Writes the lines of a run that goes on. Cut off, it has written all of them or kept them.
@@ -96,7 +132,7 @@ async fn write(log: &mut Log, execution: &Execution, records: &Records) {
     }
 }
 
-fn conclude(head: Option<Head>, body: Vec<u8>, end: End) -> Result<Answer, AnswerFault> {
+fn conclude(head: Option<Head>, body: Vec<u8>, size: usize, end: End) -> Result<Answer, AnswerFault> {
     let usage = Usage {
         peak_memory_bytes: end.peak_memory_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
         cpu_ms: end.cpu_us.map(|cpu_us| Duration::from_micros(cpu_us).as_secs_f64() * 1_000.0),
@@ -110,19 +146,30 @@ fn conclude(head: Option<Head>, body: Vec<u8>, end: End) -> Result<Answer, Answe
         return Err(AnswerFault::Handler { error, usage, is_reusable: !end.worker_exited });
     }
     let head = head.ok_or_else(|| unusable("the answer has no status".to_owned()))?;
-    if !STATUSES.contains(&head.status_code) {
-        return Err(unusable(format!("{} is no status of an answer", head.status_code)));
-    }
-    let headers = join_headers(head.headers)?;
-    Ok(Answer { status_code: head.status_code, headers, body, usage })
+    let status_code = checked_status(&head)?;
+    checked_headers(&head)?;
+    Ok(Answer { status_code, headers: join_headers(head.headers), body, size, usage })
 }
 
-fn join_headers(sent: Vec<(String, String)>) -> Result<BTreeMap<String, String>, AnswerFault> {
+fn checked_status(head: &Head) -> Result<u16, AnswerFault> {
+    if STATUSES.contains(&head.status_code) {
+        Ok(head.status_code)
+    } else {
+        Err(unusable(format!("{} is no status of an answer", head.status_code)))
+    }
+}
+
+fn checked_headers(head: &Head) -> Result<Vec<(HeaderName, HeaderValue)>, AnswerFault> {
+    let checked = head.headers.iter().map(|(name, value)| {
+        let read = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
+        read.ok_or_else(|| unusable(format!("the answer's header {name:?} is no HTTP header")))
+    });
+    checked.collect()
+}
+
+fn join_headers(sent: Vec<(String, String)>) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in sent {
-        if HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(&value).is_err() {
-            return Err(unusable(format!("the answer's header {name:?} is no HTTP header")));
-        }
         headers
             .entry(name.to_ascii_lowercase())
             .and_modify(|joined| {
@@ -131,7 +178,7 @@ fn join_headers(sent: Vec<(String, String)>) -> Result<BTreeMap<String, String>,
             })
             .or_insert(value);
     }
-    Ok(headers)
+    headers
 }
 
 impl Answer {
@@ -147,7 +194,15 @@ impl Answer {
         {
             return value;
         }
-        Value::String(String::from_utf8(body).unwrap_or_else(|fault| STANDARD.encode(fault.as_bytes())))
+        Value::String(String::from_utf8(body).unwrap_or_else(|fault| {
+            let (whole, is_cut) =
+                (fault.utf8_error().valid_up_to(), fault.utf8_error().error_len().is_none());
+            match str::from_utf8(&fault.as_bytes()[..whole]) {
+                // What is kept of a longer text may end within a character.
+                Ok(text) if is_cut && fault.as_bytes().len() < self.size => text.to_owned(),
+                _ => STANDARD.encode(fault.as_bytes()),
+            }
+        }))
     }
 }
 
@@ -190,7 +245,7 @@ mod tests {
 
     fn result(content_type: &str, body: &[u8]) -> Value {
         let head = head(200, &[("Content-Type", content_type)]);
-        conclude(Some(head), body.to_vec(), end(Outcome::Succeeded)).unwrap().result()
+        conclude(Some(head), body.to_vec(), body.len(), end(Outcome::Succeeded)).unwrap().result()
     }
 
     #[test]
@@ -205,7 +260,7 @@ mod tests {
     #[test]
     fn repeated_headers_are_joined() {
         let head = head(204, &[("Vary", "a"), ("vary", "b")]);
-        let answer = conclude(Some(head), Vec::new(), end(Outcome::Succeeded)).unwrap();
+        let answer = conclude(Some(head), Vec::new(), 0, end(Outcome::Succeeded)).unwrap();
         assert_eq!(answer.headers, BTreeMap::from([("vary".to_owned(), "a, b".to_owned())]));
     }
 
@@ -220,7 +275,7 @@ mod tests {
             head(200, &[("a", "b\n")]),
         ];
         for head in heads.into_iter().map(Some).chain([None]) {
-            let fault = conclude(head, Vec::new(), end(Outcome::Succeeded)).unwrap_err();
+            let fault = conclude(head, Vec::new(), 0, end(Outcome::Succeeded)).unwrap_err();
             assert!(matches!(fault, AnswerFault::Unusable(error) if error.kind == "invalid_answer"));
         }
     }
@@ -229,7 +284,7 @@ mod tests {
     fn a_failure_keeps_the_handlers_words_within_bounds() {
         let error = Fault { kind: "k".repeat(1_000), message: "ä".repeat(MAX_MESSAGE), trace: None };
         let Err(AnswerFault::Handler { error, is_reusable, usage }) =
-            conclude(None, Vec::new(), end(Outcome::Failed { error }))
+            conclude(None, Vec::new(), 0, end(Outcome::Failed { error }))
         else {
             panic!("a failure is no answer");
         };

@@ -7,6 +7,7 @@ use slipway_bridge::protocol::{HeadError, InvokeHead};
 use slipway_kernel::ExecutionId;
 use slipway_models::functions::InvokeRequest;
 use slipway_models::problem::FieldError;
+use url::form_urlencoded;
 
 use crate::domain::Input;
 
@@ -14,14 +15,30 @@ use crate::domain::Input;
 /// whatever is in it.
 const MAX_HEAD_TEXT: usize = 32 * 1024;
 
+/// What concerns the way of a request and not what it asks for. `traceparent` goes beside the headers.
+const OF_THE_CONNECTION: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// A request to a handler, checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Call {
     method: String,
     path: String,
-    query: BTreeMap<String, String>,
-    headers: BTreeMap<String, String>,
-    /// JSON, or nothing.
+    /// The parameters, decoded.
+    query: Vec<(String, String)>,
+    /// The names are in lower case.
+    headers: Vec<(String, String)>,
     #[serde(skip)]
     pub(crate) body: Vec<u8>,
     /// The trace that the call belongs to.
@@ -64,9 +81,15 @@ impl TryFrom<InvokeRequest> for Call {
         if !body.is_empty() {
             headers.entry("content-type".to_owned()).or_insert_with(|| "application/json".to_owned());
         }
-        Ok(Self { method, path, query: request.query, headers, body, traceparent: None })
+        let (query, headers) = (request.query.into_iter().collect(), headers.into_iter().collect());
+        Ok(Self { method, path, query, headers, body, traceparent: None })
     }
 }
+
+/// Says that path, query and headers of a request are too long for a handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("path, query and headers are longer than {MAX_HEAD_TEXT} bytes together")]
+pub(crate) struct HeadTooLong;
 
 impl Call {
     /// Returns the call as it is kept for later.
@@ -81,6 +104,28 @@ impl Call {
         Ok(Self { body: input.body, ..head })
     }
 
+    /// Makes the call of a request that came by HTTP. `path` is what lies below the function's name, and is handed on
+    /// with its percent-encoding; `query` is as it came.
+    pub(crate) fn by_http<'a>(
+        method: &str,
+        path: &str,
+        query: &str,
+        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+        body: Vec<u8>,
+    ) -> Result<Self, HeadTooLong> {
+        let path = if path.is_empty() { "/" } else { path };
+        let query: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let headers: Vec<_> = headers
+            .filter(|(name, _)| !is_kept_from_handlers(name) && !OF_THE_CONNECTION.contains(name))
+            .map(|(name, value)| (name.to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned()))
+            .collect();
+        let texts = headers.iter().chain(&query).map(|(name, value)| name.len() + value.len());
+        if texts.sum::<usize>() + path.len() > MAX_HEAD_TEXT {
+            return Err(HeadTooLong);
+        }
+        Ok(Self { method: method.to_owned(), path: path.to_owned(), query, headers, body, traceparent: None })
+    }
+
     /// Writes all but the body as an instance reads it.
     pub(crate) fn head(&self, id: ExecutionId, deadline: Instant) -> Result<Vec<u8>, HeadError> {
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
@@ -90,15 +135,11 @@ impl Call {
             traceparent: self.traceparent.clone(),
             method: self.method.clone(),
             path: self.path.clone(),
-            query: pairs(&self.query),
-            headers: pairs(&self.headers),
+            query: self.query.clone(),
+            headers: self.headers.clone(),
         };
         Ok(head.encode()?.to_vec())
     }
-}
-
-fn pairs(map: &BTreeMap<String, String>) -> Vec<(String, String)> {
-    map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Credentials of the caller and headers in which the platform speaks; `_` counts as `-`, as it does to many servers.
@@ -135,7 +176,7 @@ mod tests {
     fn a_body_is_json_and_says_so() {
         let call = check(json!({ "body": { "a": [1, null] } })).unwrap();
         assert_eq!(call.body, br#"{"a":[1,null]}"#);
-        assert_eq!(call.headers["content-type"], "application/json");
+        assert_eq!(call.headers, [("content-type".to_owned(), "application/json".to_owned())]);
     }
 
     #[test]
@@ -145,7 +186,28 @@ mod tests {
             "X-Slipway_Owner": "f", "proxy-authorization": "g", "X-Mine": "kept",
         } }))
         .unwrap();
-        assert_eq!(call.headers, BTreeMap::from([("x-mine".to_owned(), "kept".to_owned())]));
+        assert_eq!(call.headers, [("x-mine".to_owned(), "kept".to_owned())]);
+    }
+
+    #[test]
+    fn a_request_by_http_is_handed_on_as_it_came_but_for_what_is_not_the_functions() {
+        let sent = [
+            ("x-mine", &b"1"[..]),
+            ("x-mine", b"2"),
+            ("cookie", b"a"),
+            ("authorization", b"b"),
+            ("X_User_Id", b"c"),
+            ("host", b"d"),
+            ("connection", b"e"),
+        ];
+        let call =
+            Call::by_http("PURGE", "/a%2Fb//c", "q=1&q=%C3%A4&empty", sent.into_iter(), vec![7]).unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!((call.method.as_str(), call.path.as_str(), call.body), ("PURGE", "/a%2Fb//c", vec![7]));
+        assert_eq!(call.headers, [pair("x-mine", "1"), pair("x-mine", "2")]);
+        assert_eq!(call.query, [pair("q", "1"), pair("q", "ä"), pair("empty", "")]);
+        let long = "x".repeat(MAX_HEAD_TEXT);
+        assert_eq!(Call::by_http("GET", "", &long, sent.into_iter(), Vec::new()), Err(HeadTooLong));
     }
 
     #[test]

@@ -4,6 +4,6 @@ mod answer;
 mod call;
 mod log;
 
-pub(crate) use answer::{Answer, AnswerFault, receive};
-pub(crate) use call::Call;
+pub(crate) use answer::{Answer, AnswerFault, Piece, Relay, receive};
+pub(crate) use call::{Call, HeadTooLong};
 pub(crate) use log::Log;

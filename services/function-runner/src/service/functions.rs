@@ -5,6 +5,7 @@ use slipway_kernel::{FunctionId, Page, PageRequest, SharedClock, UserId};
 use slipway_models::functions::{DeploymentStatus, FunctionConfigPatch, FunctionStatus};
 use tokio::sync::Mutex;
 
+use super::triggers::Handles;
 use super::versions::Versions;
 use crate::build::{BuildQueue, Images};
 use crate::domain::{Deployment, Function, Revision, Version, config};
@@ -15,13 +16,14 @@ use crate::store;
 
 /// Functions and the versions that answer their calls.
 pub(crate) struct Functions {
-    db: Database,
+    pub(super) db: Database,
     clock: SharedClock,
     instances: Instances,
     images: Arc<Images>,
     queue: BuildQueue,
     records: Arc<Records>,
-    versions: Versions,
+    pub(super) versions: Versions,
+    pub(super) handles: Handles,
     /// Held from changing what answers calls to telling `versions` and `instances`, so that they hear of changes in
     /// the order in which these were made.
     changes: Mutex<()>,
@@ -61,6 +63,7 @@ impl Functions {
             queue,
             records,
             versions: Versions::default(),
+            handles: Handles::default(),
             changes: Mutex::default(),
         }
     }

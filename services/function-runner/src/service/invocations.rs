@@ -3,12 +3,15 @@ use std::time::{Duration, Instant};
 
 use slipway_kernel::{ExecutionId, SharedClock};
 use slipway_models::functions::{ExecutionError, ExecutionStatus, InvokeAnswer};
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::underway::RunsUnderway;
 use crate::domain::{Execution, Trigger, Version};
 use crate::instances::{Busy, Claim, Instances, Lease, NoInstance, StartFailure};
-use crate::invoke::{Answer, AnswerFault, Call, Log, receive};
+use crate::invoke::{Answer, AnswerFault, Call, Log, Piece, Relay, receive};
 use crate::records::{NotRecorded, Records};
 use crate::spool::SpoolError;
 
@@ -29,6 +32,10 @@ pub(crate) enum InvokeError {
     CalledOff { id: ExecutionId },
     #[error("{cause}")]
     Unavailable { id: ExecutionId, cause: String },
+    #[error("the run was broken off: {cause}")]
+    Interrupted { cause: JoinError },
+    #[error("the run succeeded without an answer")]
+    NoHead,
     #[error("the end of the run cannot be recorded: {cause}")]
     EndNotRecorded { id: ExecutionId, cause: SpoolError },
 }
@@ -51,6 +58,31 @@ pub(crate) enum Attempt {
     BrokenOff,
     /// It has ended, as its record says.
     Ended,
+}
+
+/// Parts of an answer that wait for a slow reader: with them, what that costs in memory is bounded.
+const PIECES_AHEAD: usize = 2;
+
+/// An answer that is given on as it comes.
+pub(crate) struct Relayed {
+    /// They end with the run. Where that failed, none came, or the answer is not whole.
+    pub(crate) pieces: Receiver<Piece>,
+    /// How the run ended.
+    pub(crate) run: JoinHandle<Result<(), InvokeError>>,
+}
+
+/// What a handler is sent, and where its answer goes as it comes; kept whole where that is nowhere.
+#[derive(Clone, Copy)]
+struct Exchange<'a> {
+    call: &'a Call,
+    relay: Option<&'a Relay>,
+}
+
+/// A run that is on record.
+struct Begun {
+    execution: Execution,
+    claim: Claim,
+    deadline: Instant,
 }
 
 /// Calls of functions.
@@ -80,16 +112,46 @@ impl Invocations {
         version: &Arc<Version>,
         call: &Call,
     ) -> Result<InvokeAnswer, InvokeError> {
+        let begun = self.admit(version, Trigger::Invoke).await?;
+        self.carry_out(begun, call, None).await
+    }
+
+    /// Calls a function whose answer is given on as it comes. The run is on record before it begins, and before the
+    /// pieces end; it goes on when nobody takes them any more.
+    pub(crate) async fn relay(
+        self: Arc<Self>,
+        version: &Arc<Version>,
+        call: Call,
+    ) -> Result<Relayed, InvokeError> {
+        let begun = self.admit(version, Trigger::Http).await?;
+        let (sender, pieces) = channel(PIECES_AHEAD);
+        let run = async move { self.carry_out(begun, &call, Some(&Relay(sender))).await.map(drop) };
+        Ok(Relayed { pieces, run: tokio::spawn(run.in_current_span()) })
+    }
+
+    /// Gets a place in the queue for an instance, and puts the run on record.
+    async fn admit(&self, version: &Arc<Version>, trigger: Trigger) -> Result<Begun, InvokeError> {
         let deadline = Instant::now() + Duration::from_millis(version.config.timeout_ms.into());
         let claim = self.instances.request(version)?;
-        let mut execution = Execution::queued(version, Trigger::Invoke, self.clock.now());
+        let execution = Execution::queued(version, trigger, self.clock.now());
         if let Err(cause) = self.records.began(execution.clone()).await {
             claim.give_up();
             return Err(cause.into());
         }
+        Ok(Begun { execution, claim, deadline })
+    }
+
+    async fn carry_out(
+        &self,
+        begun: Begun,
+        call: &Call,
+        relay: Option<&Relay>,
+    ) -> Result<InvokeAnswer, InvokeError> {
+        let Begun { mut execution, claim, deadline } = begun;
         let run = self.underway.enter(execution.owner, execution.id);
         let mut log = Log::new(execution.id, Arc::clone(&self.clock));
-        let outcome = self.run(&mut execution, &mut log, claim, call, deadline, run.called_off()).await;
+        let exchange = Exchange { call, relay };
+        let outcome = self.run(&mut execution, &mut log, claim, exchange, deadline, run.called_off()).await;
 
         let id = execution.id;
         let (ended, answer) = self.conclude(execution, outcome);
@@ -106,7 +168,7 @@ impl Invocations {
         execution: &mut Execution,
         log: &mut Log,
         claim: Claim,
-        call: &Call,
+        exchange: Exchange<'_>,
         deadline: Instant,
         called_off: &CancellationToken,
     ) -> Result<Answer, Failure> {
@@ -116,7 +178,7 @@ impl Invocations {
         };
         self.begin(execution, &lease);
         self.records.running(execution);
-        self.run_on(lease, execution, log, call, deadline, called_off).await
+        self.run_on(lease, execution, log, exchange, deadline, called_off).await
     }
 
     /// Tries a run that nobody waits for. It waits for an instance as long as a call might; its deadline then holds
@@ -138,7 +200,15 @@ impl Invocations {
                     lease.give_back();
                     return Err(fault);
                 }
-                self.run_on(lease, execution, log, call, Instant::now() + timeout, called_off).await
+                self.run_on(
+                    lease,
+                    execution,
+                    log,
+                    Exchange { call, relay: None },
+                    Instant::now() + timeout,
+                    called_off,
+                )
+                .await
             }
             Err(None) => return Ok(Attempt::NotBegun),
             Err(Some(failure)) => {
@@ -185,7 +255,7 @@ impl Invocations {
         mut lease: Lease,
         execution: &mut Execution,
         log: &mut Log,
-        call: &Call,
+        exchange: Exchange<'_>,
         deadline: Instant,
         called_off: &CancellationToken,
     ) -> Result<Answer, Failure> {
@@ -194,7 +264,7 @@ impl Invocations {
         }
         let ended = lease.ended();
         let outcome = tokio::select! {
-            outcome = self.converse(&mut lease, execution, log, call, deadline) => outcome,
+            outcome = self.converse(&mut lease, execution, log, exchange, deadline) => outcome,
             () = tokio::time::sleep_until(deadline.into()) => return Err(Failure::timed_out("the handler did not answer")),
             () = called_off.cancelled() => return Err(Failure::CalledOff),
             () = ended.cancelled() => {
@@ -226,15 +296,15 @@ impl Invocations {
         lease: &mut Lease,
         execution: &Execution,
         log: &mut Log,
-        call: &Call,
+        exchange: Exchange<'_>,
         deadline: Instant,
     ) -> Result<Answer, AnswerFault> {
-        let head = call.head(execution.id, deadline).map_err(|fault| {
+        let head = exchange.call.head(execution.id, deadline).map_err(|fault| {
             let message = fault.to_string();
             AnswerFault::Unusable(ExecutionError { kind: "invalid_request".to_owned(), message, trace: None })
         })?;
-        let frames = lease.invoke(&head, &call.body).await.map_err(AnswerFault::Instance)?;
-        receive(frames, execution, log, &self.records).await
+        let frames = lease.invoke(&head, &exchange.call.body).await.map_err(AnswerFault::Instance)?;
+        receive(frames, execution, log, &self.records, exchange.relay).await
     }
 
     /// Writes the outcome into the record, and makes the caller's answer of it.
@@ -252,7 +322,7 @@ impl Invocations {
                 return (execution, Err(told));
             }
         };
-        let size = answer.body.len();
+        let size = answer.size;
         let result = answer.result();
         execution.succeed(answer.status_code, result.clone(), size, now);
         let answer = InvokeAnswer {

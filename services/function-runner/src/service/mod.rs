@@ -9,6 +9,7 @@ mod functions;
 mod invocations;
 mod recovery;
 mod secrets;
+mod triggers;
 mod underway;
 mod versions;
 
@@ -17,6 +18,6 @@ pub(crate) use builds::Builds;
 pub(crate) use deployments::{DeployRequest, DeploymentLimits, Deployments, Target};
 pub(crate) use executions::Executions;
 pub(crate) use functions::Functions;
-pub(crate) use invocations::{Invocations, InvokeError};
+pub(crate) use invocations::{Invocations, InvokeError, Relayed};
 pub(crate) use secrets::Secrets;
 pub(crate) use underway::RunsUnderway;

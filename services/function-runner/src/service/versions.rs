@@ -17,6 +17,7 @@ pub(crate) struct Versions(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     by_function: HashMap<FunctionId, Arc<Version>>,
+    by_name: HashMap<(UserId, String), FunctionId>,
     changes: u64,
 }
 
@@ -27,6 +28,13 @@ impl Versions {
     /// Returns the version that an owner's function is known to have.
     pub(crate) fn get(&self, owner: UserId, id: FunctionId) -> Option<Arc<Version>> {
         self.known().by_function.get(&id).filter(|version| version.owner == owner).cloned()
+    }
+
+    /// Returns the version that an owner's function of a name is known to have.
+    pub(crate) fn get_named(&self, owner: UserId, name: &str) -> Option<Arc<Version>> {
+        let known = self.known();
+        let id = known.by_name.get(&(owner, name.to_owned()))?;
+        known.by_function.get(id).cloned()
     }
 
     /// Notes a change: of all that is known of the function, this is the newest.
@@ -43,7 +51,9 @@ impl Versions {
     pub(crate) fn forget(&self, id: FunctionId) {
         let mut known = self.known();
         known.changes += 1;
-        known.by_function.remove(&id);
+        if let Some(version) = known.by_function.remove(&id) {
+            known.by_name.remove(&(version.owner, version.function_name.clone()));
+        }
     }
 
     /// Returns what [`Versions::put_read`] wants to know; take it before reading.
@@ -72,7 +82,9 @@ impl Known {
     fn insert(&mut self, version: Arc<Version>) {
         if self.by_function.len() >= CAPACITY {
             self.by_function.clear();
+            self.by_name.clear();
         }
+        self.by_name.insert((version.owner, version.function_name.clone()), version.function_id);
         self.by_function.insert(version.function_id, version);
     }
 }
@@ -113,6 +125,18 @@ mod tests {
         versions.forget(id);
         versions.put_read(version(owner, id, 2), &seen);
         assert_eq!(versions.get(owner, id), None);
+    }
+
+    #[test]
+    fn a_name_leads_to_its_owners_function_until_that_is_deleted() {
+        let (versions, owner, id) = (Versions::default(), UserId::generate(), FunctionId::generate());
+        versions.put(version(owner, id, 1));
+        versions.put(version(UserId::generate(), FunctionId::generate(), 7));
+        versions.put(version(owner, id, 2));
+        assert_eq!(versions.get_named(owner, "hello").unwrap().number, 2);
+        assert_eq!(versions.get_named(owner, "other"), None);
+        versions.forget(id);
+        assert_eq!(versions.get_named(owner, "hello"), None);
     }
 
     #[test]

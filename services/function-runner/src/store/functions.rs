@@ -36,6 +36,20 @@ pub(crate) fn find(
     row.map(Function::try_from).transpose()
 }
 
+/// Finds an owner's function by its name.
+pub(crate) fn find_named(
+    connection: &mut PgConnection,
+    owner: UserId,
+    name: &str,
+) -> Result<Option<Function>, DbError> {
+    let row = functions::table
+        .filter(functions::owner_id.eq(owner.as_uuid()).and(functions::name.eq(name)))
+        .select(FunctionRow::as_select())
+        .first(connection)
+        .optional()?;
+    row.map(Function::try_from).transpose()
+}
+
 /// Lists an owner's functions, newest first.
 pub(crate) fn list(
     connection: &mut PgConnection,

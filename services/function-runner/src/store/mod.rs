@@ -5,6 +5,7 @@ pub(crate) mod deployments;
 pub(crate) mod executions;
 pub(crate) mod functions;
 pub(crate) mod log_lines;
+pub(crate) mod owner_handles;
 pub(crate) mod rollups;
 pub(crate) mod secrets;
 mod stored;

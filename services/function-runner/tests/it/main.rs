@@ -20,4 +20,5 @@ mod records;
 mod recovery;
 mod rollback;
 mod secrets;
+mod trigger;
 mod warm;

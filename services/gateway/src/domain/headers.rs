@@ -32,6 +32,35 @@ const OURS: [&str; 12] = [
 /// Requests: what only the gateway may say. `x-user` is `x-user-id` and all that a service could take for it.
 const IDENTITY: [&str; 3] = ["x-forwarded", "x-slipway", "x-user"];
 
+/// Answers of functions: what would hold for the whole host name and not for the answer alone. Cookies and what clears
+/// or asks for credentials; what installs a worker, a transport or a report for the origin; what lets other sites read
+/// with the user's credentials.
+const OF_THE_HOST: [&str; 23] = [
+    "accept-ch",
+    "access-control-allow-credentials",
+    "activate-storage-access",
+    "alt-svc",
+    "authentication-info",
+    "clear-site-data",
+    "critical-ch",
+    "expect-ct",
+    "nel",
+    "observe-browsing-topics",
+    "origin-agent-cluster",
+    "origin-trial",
+    "proxy-authentication-info",
+    "public-key-pins",
+    "public-key-pins-report-only",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "set-cookie",
+    "set-cookie2",
+    "set-login",
+    "strict-transport-security",
+    "www-authenticate",
+];
+
 /// The headers that a message's `Connection` names: they concern one connection only.
 pub(crate) struct Listed(Vec<String>);
 
@@ -62,6 +91,12 @@ pub(crate) fn passes_outward(name: &str, listed: &Listed) -> bool {
     passes(name, name, listed)
         && !matches!(name, "content-length" | "x-request-id")
         && !name.starts_with("x-slipway")
+}
+
+/// Tells whether a header of a function's answer reaches the client. `name` is in lower case. What the platform answers
+/// in the function's place loses its challenge too: a browser must ask for no password on a page of a user's.
+pub(crate) fn passes_from_functions(name: &str) -> bool {
+    !OF_THE_HOST.contains(&name) && !name.starts_with("sec-")
 }
 
 fn passes(name: &str, hyphenated: &str, listed: &Listed) -> bool {
@@ -117,6 +152,18 @@ mod tests {
         }
         for name in ["content-type", "www-authenticate", "retry-after", "set-cookie", "x-user-id"] {
             assert!(passes_outward(name, &nothing()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_function_speaks_for_its_answer_and_not_for_its_host() {
+        for name in OF_THE_HOST {
+            assert!(!passes_from_functions(name), "{name}");
+        }
+        for name in
+            ["content-type", "location", "cache-control", "etag", "x-custom", "access-control-allow-origin"]
+        {
+            assert!(passes_from_functions(name), "{name}");
         }
     }
 

@@ -1,4 +1,5 @@
 //! What is let through, as pure rules: no I/O, no framework.
 
 pub(crate) mod headers;
+pub(crate) mod host;
 pub(crate) mod path;

@@ -43,6 +43,9 @@ pub(crate) fn canonicalise(path: &str) -> Result<Cow<'_, str>, PathFault> {
     if !path.starts_with('/') {
         return Err(PathFault::NotAbsolute);
     }
+    if let Some(function) = path.strip_prefix("/f/") {
+        return check_functions(function).map(|()| path.into());
+    }
     let path = normalise(path)?;
     // What follows the last slash may be empty.
     let hidden = |segment: &str| segment == "." || segment == "..";
@@ -50,6 +53,31 @@ pub(crate) fn canonicalise(path: &str) -> Result<Cow<'_, str>, PathFault> {
         return Err(PathFault::Segment);
     }
     Ok(resolve(path))
+}
+
+/// Checks a path of a function's, below `/f/`. Handle and name have one form; what lies below is the function's, and
+/// keeps its own, but that no segment may be one that others would resolve.
+fn check_functions(path: &str) -> Result<(), PathFault> {
+    let mut rest = path.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte == b'%' {
+            let (digits, after) = rest.split_first_chunk::<2>().ok_or(PathFault::Encoding)?;
+            hex(digits[0]).and(hex(digits[1]))?;
+            rest = after;
+        } else if !is_plain(*byte) {
+            return Err(PathFault::Character);
+        }
+    }
+    for (index, segment) in path.split('/').enumerate() {
+        if index < 2 && segment.contains('%') {
+            return Err(PathFault::Hidden);
+        }
+        if matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..") {
+            return Err(PathFault::Segment);
+        }
+    }
+    Ok(())
 }
 
 fn normalise(path: &str) -> Result<Cow<'_, str>, PathFault> {
@@ -189,6 +217,29 @@ mod tests {
             ("/api/é", PathFault::Character),
             ("/api/a\"b", PathFault::Character),
             ("/api/a?b", PathFault::Character),
+        ] {
+            assert_eq!(canonicalise(path), Err(fault), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_lies_below_a_function_keeps_its_form() {
+        for path in ["/f/ada/hello", "/f/ada/hello/", "/f/ada/hello/a%2fb//%C3%a9/%00;x=1/..a", "/f/ada//x"] {
+            assert_eq!(canonicalise(path).as_deref(), Ok(path));
+        }
+        for (path, fault) in [
+            ("/f/ada/..", PathFault::Segment),
+            ("/f/../api/v1/users", PathFault::Segment),
+            ("/f/ada/hello/../../../api/v1/users", PathFault::Segment),
+            ("/f/ada/hello/%2e%2E/x", PathFault::Segment),
+            ("/f/ada/hello/.%2e", PathFault::Segment),
+            ("/f/ada/hello/%2E", PathFault::Segment),
+            ("/f/a%64a/hello", PathFault::Hidden),
+            ("/f/ada/hell%6f/x", PathFault::Hidden),
+            ("/f/ada/hello/%", PathFault::Encoding),
+            ("/f/ada/hello/%zz", PathFault::Encoding),
+            ("/f/ada/hello/a b", PathFault::Character),
+            ("/f/ada/hello/\\..\\", PathFault::Character),
         ] {
             assert_eq!(canonicalise(path), Err(fault), "{path}");
         }

@@ -3,8 +3,10 @@
 mod body;
 mod docs;
 mod health;
+mod hosts;
 mod proxy;
 
 pub(crate) use docs::{docs, docs_file, openapi};
 pub(crate) use health::{Health, health};
+pub(crate) use hosts::Hosts;
 pub(crate) use proxy::{Behind, proxy};

@@ -16,9 +16,9 @@ use slipway_kernel::ErrorCode;
 use slipway_telemetry::outgoing_headers;
 use slipway_web::{Problem, RequestIdText, RouteTemplate, UsersOutcome};
 
-use super::body;
+use super::{Hosts, body};
 use crate::access::{Admitted, Guard, Refusal};
-use crate::domain::headers::{Listed, passes_inward, passes_outward};
+use crate::domain::headers::{Listed, passes_from_functions, passes_inward, passes_outward};
 use crate::domain::path::canonicalise;
 use crate::routes::{self, Access, Route, Upstream};
 use crate::upstream::{Client, Patience, UpstreamError, answer_stream};
@@ -51,10 +51,15 @@ pub(crate) async fn proxy(
     guard: Data<Guard>,
     behind: Data<Behind>,
     client: Data<Client>,
+    hosts: Data<Hosts>,
 ) -> Result<HttpResponse, Problem> {
     let path =
         canonicalise(request.uri().path()).map_err(|fault| Problem::invalid_request(fault.to_string()))?;
-    let route = routes::find(&path).ok_or_else(|| Problem::not_found("there is nothing at this path"))?;
+    let is_here =
+        |route: &&Route| !hosts.are_separate() || hosts.is_functions_own(request.head()) == route.is_content;
+    let route = routes::find(&path)
+        .filter(is_here)
+        .ok_or_else(|| Problem::not_found("there is nothing at this path"))?;
     request.extensions_mut().insert(RouteTemplate(route.prefix));
     let (service, authority) = behind.find(route.upstream);
     let caller = admit(&request, &guard, route.access, service).await?;
@@ -72,7 +77,8 @@ pub(crate) async fn proxy(
         request.extensions_mut().insert(UsersOutcome);
     }
     let patience = Patience { with_service: route.timeout, with_client: behind.answer_stall };
-    Ok(outward(answer, request.method(), patience))
+    let content = route.is_content.then(|| Content { is_beside_platform: !hosts.are_separate() });
+    Ok(outward(answer, request.method(), patience, content))
 }
 
 async fn admit(
@@ -84,10 +90,13 @@ async fn admit(
     let app = match access {
         Access::Public => return Ok(None),
         Access::SignedIn => None,
-        Access::App(app) => Some(app),
+        Access::App(app) | Access::Optional(app) => Some(app),
     };
     let shown = request.headers().get_all(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
-    guard.admit(shown, app, service).await.map(Some).map_err(refuse)
+    match guard.admit(shown, app, service).await {
+        Err(Refusal::NoToken | Refusal::NotGranted(_)) if matches!(access, Access::Optional(_)) => Ok(None),
+        admitted => admitted.map(Some).map_err(refuse),
+    }
 }
 
 fn method(method: &Method) -> Result<http::Method, Problem> {
@@ -133,8 +142,20 @@ fn inward(
     Ok(headers)
 }
 
+/// What a users' function answers: hostile content.
+#[derive(Clone, Copy)]
+struct Content {
+    /// Whether it is answered on the platform's own host name: a browser takes the two for one then.
+    is_beside_platform: bool,
+}
+
 /// Makes the answer that the client sees.
-fn outward(answer: Response<Incoming>, method: &Method, patience: Patience) -> HttpResponse {
+fn outward(
+    answer: Response<Incoming>,
+    method: &Method,
+    patience: Patience,
+    content: Option<Content>,
+) -> HttpResponse {
     let (head, body) = answer.into_parts();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = HttpResponseBuilder::new(status);
@@ -142,9 +163,14 @@ fn outward(answer: Response<Incoming>, method: &Method, patience: Patience) -> H
         head.headers.get_all(http::header::CONNECTION).iter().map(HeaderValue::as_bytes),
     );
     for (name, value) in &head.headers {
-        if passes_outward(name.as_str(), &listed) {
+        let is_let_through = content.is_none() || passes_from_functions(name.as_str());
+        if is_let_through && passes_outward(name.as_str(), &listed) {
             response.append_header((name.as_str(), value.as_bytes()));
         }
+    }
+    if content.is_some_and(|content| content.is_beside_platform) {
+        // Beside a policy of the function's own: of several a browser keeps to each.
+        response.append_header((header::CONTENT_SECURITY_POLICY, "sandbox"));
     }
     // An answer to HEAD states the length of a body that it does not have.
     let stated = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());

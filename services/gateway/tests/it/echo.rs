@@ -39,6 +39,7 @@ pub(crate) fn serve(services: Arc<Services>) -> SocketAddr {
             .route("/health/ready", web::get().to(ready))
             .route("/api/v1/functions/endless", web::get().to(endless))
             .route("/api/v1/functions/nothing", web::get().to(nothing))
+            .route("/f/eve/hostile", web::get().to(hostile))
             .default_service(web::to(echo))
     })
     .workers(1)
@@ -109,6 +110,22 @@ async fn endless(services: Data<Services>) -> HttpResponse {
         services.pieces.fetch_add(1, Ordering::SeqCst);
         Ok::<_, actix_web::Error>(Bytes::from_static(&PIECE_OF_SEVENS))
     }))
+}
+
+/// Answers what a function may, that wants more than its own page.
+async fn hostile() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/html")
+        .append_header(("set-cookie", "__Host-slipway_access=eve; Path=/; Secure"))
+        .append_header(("set-cookie", "theme=eve; Path=/"))
+        .append_header(("clear-site-data", "\"*\""))
+        .append_header(("service-worker-allowed", "/"))
+        .append_header(("strict-transport-security", "max-age=31536000"))
+        .append_header(("www-authenticate", "Basic realm=\"Slipway\""))
+        .append_header(("nel", "{}"))
+        .append_header(("content-security-policy", "default-src *"))
+        .append_header(("x-mine", "1"))
+        .body("<script>document.cookie = 'theme=eve'</script>")
 }
 
 async fn nothing() -> HttpResponse {

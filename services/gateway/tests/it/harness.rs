@@ -113,7 +113,8 @@ pub(crate) fn sign_in_to(issuer: &AccessIssuer, apps: &[&str]) -> SignedIn {
     let (user_id, session_id) = (UserId::generate(), SessionId::generate());
     let apps = apps.iter().map(ToString::to_string).collect();
     let email = "ada@example.org".to_owned();
-    let grant = Grant { user_id, session_id, email, user_type: UserType::Regular, apps };
+    let handle = "ada".into();
+    let grant = Grant { user_id, session_id, email, handle, user_type: UserType::Regular, apps };
     let IssuedAccess { token, expires_at } = issuer.issue(grant).unwrap();
     SignedIn { user_id, session: RevokedSessionBody { session_id, expires_at }, token }
 }

@@ -5,6 +5,7 @@ mod auth_news;
 mod bodies;
 mod echo;
 mod failures;
+mod functions;
 mod harness;
 mod identity;
 mod messages;
