@@ -50,10 +50,38 @@ pub(crate) enum Command {
     Stats(Stats),
     /// List the functions
     List,
+    /// List the versions of a function
+    Versions {
+        /// The function's name or id
+        function: String,
+    },
+    /// Have an earlier version of a function answer its calls, at once and without a build
+    Rollback {
+        /// The function's name or id
+        function: String,
+        /// The version, as `slipway versions` lists it
+        version: i32,
+    },
     /// List the latest runs of a function
     Executions {
         /// The function's name or id
         function: String,
+        /// Only those that nobody waited for and that failed for good
+        #[arg(long)]
+        dead_letter: bool,
+    },
+    /// Call a run off: one that is queued never begins, one that runs is ended
+    Cancel {
+        /// The run
+        execution: ExecutionId,
+    },
+    /// Run again what a run with --async was given
+    Replay {
+        /// The run
+        execution: ExecutionId,
+        /// Wait for the new run's end
+        #[arg(long)]
+        wait: bool,
     },
     Delete(Delete),
 }
@@ -129,6 +157,14 @@ pub(crate) struct Invoke {
     /// A parameter of the query; may be given again
     #[arg(long = "query", short, value_name = "NAME=VALUE", value_parser = parameter)]
     pub(crate) query: Vec<(String, String)>,
+
+    /// Do not wait for the answer: the platform keeps the call and tries it again where it fails
+    #[arg(long = "async")]
+    pub(crate) is_async: bool,
+
+    /// With --async: wait for the run's end after all
+    #[arg(long, requires = "is_async")]
+    pub(crate) wait: bool,
 }
 
 /// Print what a function logged

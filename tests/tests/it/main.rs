@@ -13,4 +13,5 @@ mod failures;
 mod isolation;
 mod main_job;
 mod outage;
+mod runs;
 mod support;

@@ -6,10 +6,20 @@ use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::session::Store;
 
-pub(crate) async fn run(function: &str, store: &Store, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn run(
+    function: &str,
+    dead_letter: bool,
+    store: &Store,
+    output: &Output,
+) -> Result<(), Failure> {
     let (client, _) = store.client().await?;
     let function = find(&client, function).await?;
-    let executions = client.executions(function.id, None).await?.items;
+    let page = if dead_letter {
+        client.dead_letters(function.id, None).await?
+    } else {
+        client.executions(function.id, None).await?
+    };
+    let executions = page.items;
     if output.is_json() {
         return output::value(&executions);
     }
@@ -29,7 +39,7 @@ fn row(execution: &ExecutionBody) -> [String; 6] {
     ]
 }
 
-const fn status(status: ExecutionStatus) -> &'static str {
+pub(super) const fn status(status: ExecutionStatus) -> &'static str {
     match status {
         ExecutionStatus::Queued => "queued",
         ExecutionStatus::Running => "running",

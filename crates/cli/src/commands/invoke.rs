@@ -6,7 +6,7 @@ use serde_json::Value;
 use slipway_models::functions::{InvokeAnswer, InvokeRequest};
 
 use crate::arguments::Invoke;
-use crate::commands::find;
+use crate::commands::{find, wait};
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::session::Store;
@@ -22,6 +22,10 @@ pub(crate) async fn run(options: Invoke, store: &Store, output: &Output) -> Resu
 
     let (client, _) = store.client().await?;
     let function = find(&client, &options.function).await?;
+    if options.is_async {
+        let accepted = client.invoke_async(function.id, &call).await?;
+        return wait::accepted(accepted, options.wait, store, output).await;
+    }
     let answer = client.invoke(function.id, &call).await.map_err(|fault| {
         let execution = fault.problem().and_then(|problem| problem.execution_id.clone());
         let failure = Failure::from(fault);

@@ -1,5 +1,6 @@
 //! One command a file.
 
+mod cancel;
 mod delete;
 mod deploy;
 mod executions;
@@ -9,7 +10,11 @@ mod list;
 mod login;
 mod logout;
 mod logs;
+mod replay;
+mod rollback;
 mod stats;
+mod versions;
+mod wait;
 mod whoami;
 
 use slipway_clients::platform::Client;
@@ -38,7 +43,13 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<(), Fai
         Command::Logs(options) => logs::run(options, &store, output).await,
         Command::Stats(options) => stats::run(&options, &store, output).await,
         Command::List => list::run(&store, output).await,
-        Command::Executions { function } => executions::run(&function, &store, output).await,
+        Command::Versions { function } => versions::run(&function, &store, output).await,
+        Command::Rollback { function, version } => rollback::run(&function, version, &store, output).await,
+        Command::Executions { function, dead_letter } => {
+            executions::run(&function, dead_letter, &store, output).await
+        }
+        Command::Cancel { execution } => cancel::run(execution, &store, output).await,
+        Command::Replay { execution, wait } => replay::run(execution, wait, &store, output).await,
         Command::Delete(options) => delete::run(&options, &store, output).await,
     }
 }

@@ -4,8 +4,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Method;
 use slipway_kernel::{DeploymentId, ExecutionId, FunctionId, Page};
 use slipway_models::functions::{
-    BuildLog, DeploymentBody, ExecutionBody, FunctionBody, FunctionConfigPatch, InvokeAnswer, InvokeRequest,
-    LogLine, StatsBody, StatsPeriod,
+    BuildLog, DeploymentBody, ExecutionBody, FunctionBody, FunctionConfigPatch, InvokeAccepted, InvokeAnswer,
+    InvokeRequest, LogLine, RollbackRequest, StatsBody, StatsPeriod,
 };
 
 use super::Client;
@@ -104,6 +104,41 @@ impl Client {
     pub async fn invoke(&self, id: FunctionId, call: &InvokeRequest) -> Result<InvokeAnswer, ClientError> {
         let request = self.request(Method::POST, &format!("/functions/{id}/invoke")).json(call);
         self.http.json(request.timeout(RUN_WITHIN)).await
+    }
+
+    /// Has a function called without waiting for it: returns once the call is kept.
+    pub async fn invoke_async(
+        &self,
+        id: FunctionId,
+        call: &InvokeRequest,
+    ) -> Result<InvokeAccepted, ClientError> {
+        let path = format!("/functions/{id}/invoke?mode=async");
+        self.http.json(self.request(Method::POST, &path).json(call)).await
+    }
+
+    /// Calls a run off; returns its final record.
+    pub async fn cancel(&self, id: ExecutionId) -> Result<ExecutionBody, ClientError> {
+        self.http.json(self.request(Method::POST, &format!("/executions/{id}/cancel"))).await
+    }
+
+    /// Has a run that nobody waited for run again with the same input.
+    pub async fn replay(&self, id: ExecutionId) -> Result<InvokeAccepted, ClientError> {
+        self.http.json(self.request(Method::POST, &format!("/executions/{id}/replay"))).await
+    }
+
+    /// Has an earlier version of a function answer its calls.
+    pub async fn roll_back(&self, id: FunctionId, version: i32) -> Result<FunctionBody, ClientError> {
+        let request = self.request(Method::POST, &format!("/functions/{id}/rollback"));
+        self.http.json(request.json(&RollbackRequest { version })).await
+    }
+
+    /// Returns a page of those of a function's runs that were given up, the newest first.
+    pub async fn dead_letters(
+        &self,
+        id: FunctionId,
+        cursor: Option<&str>,
+    ) -> Result<Page<ExecutionBody>, ClientError> {
+        self.page(&format!("/functions/{id}/executions?dead_letter=true"), cursor).await
     }
 
     /// Returns a page of a function's runs, the newest first.
