@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use slipway_bridge::protocol::{Configure, End, Frame, LogLine, Outcome};
 use slipway_kernel::{FunctionId, InstanceId};
 use slipway_models::functions::FunctionConfig;
-use slipway_runtime::{ContainerStatus, InstanceLimits, InstanceSpec, Labels, RuntimeError};
+use slipway_runtime::{ContainerId, ContainerStatus, InstanceLimits, InstanceSpec, Labels, RuntimeError};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
@@ -150,8 +150,7 @@ impl Shared {
     ) -> Result<Connection, StartFailure> {
         let listener =
             self.listen(remains.id).map_err(|cause| platform("its socket cannot be made", &cause))?;
-        let container = self.runtime.create_instance(spec).await.map_err(|cause| unavailable(&cause))?;
-        remains.container = Some(container.clone());
+        let container = self.create(remains, spec).await.map_err(|cause| unavailable(&cause))?;
         self.runtime.start(&container).await.map_err(|cause| unavailable(&cause))?;
 
         let stream = tokio::select! {
@@ -165,6 +164,19 @@ impl Shared {
             Ok(connection) => Ok(connection),
             Err(cause) => Err(self.explain(remains, &cause).await),
         }
+    }
+
+    /// Creates a container in a task of its own, so that a start which is given up meanwhile leaves its removal
+    /// something to wait for.
+    async fn create(&self, remains: &mut Remains, spec: &InstanceSpec) -> Result<ContainerId, RuntimeError> {
+        let (runtime, spec) = (Arc::clone(&self.runtime), spec.clone());
+        let creation = self.tasks.spawn(async move { runtime.create_instance(&spec).await });
+        let created = remains.creation.insert(creation).await;
+        remains.creation = None;
+        let container =
+            created.map_err(|fault| RuntimeError::Unexpected { what: fault.to_string() }).flatten()?;
+        remains.container = Some(container.clone());
+        Ok(container)
     }
 
     /// Makes the instance's directory and listens in it. The container's user is neither the owner of the directory

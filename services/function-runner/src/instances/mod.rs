@@ -32,6 +32,7 @@ use slipway_runtime::{ContainerId, ContainerRuntime, RuntimeError};
 use slipway_sealing::SealingKeys;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::build::Bundles;
@@ -152,6 +153,8 @@ struct Remains {
     id: InstanceId,
     /// None while it is a warm container.
     seat: Option<Seat>,
+    /// The container while it is being created: the runtime finishes what is given up, and then it is there.
+    creation: Option<JoinHandle<Result<ContainerId, RuntimeError>>>,
     container: Option<ContainerId>,
     /// Of an instance that has a network.
     membership: Option<Box<Membership>>,
@@ -160,7 +163,7 @@ struct Remains {
 impl Remains {
     /// Returns what there is before anything is made.
     fn of(id: InstanceId, seat: Option<Seat>) -> Self {
-        Self { id, seat, container: None, membership: None }
+        Self { id, seat, creation: None, container: None, membership: None }
     }
 }
 

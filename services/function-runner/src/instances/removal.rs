@@ -21,7 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Shared {
     /// Removes an instance and gives its seat to others. A container that cannot be removed now is left to the sweep.
     pub(super) async fn remove(self: Arc<Self>, remains: Remains) {
-        if let Some(container) = &remains.container {
+        let created = match remains.creation {
+            Some(creation) => creation.await.ok().and_then(Result::ok),
+            None => remains.container,
+        };
+        if let Some(container) = &created {
             self.remove_container(container).await;
         }
         if let Some(membership) = remains.membership {
