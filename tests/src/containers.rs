@@ -22,6 +22,24 @@ pub fn images_of(state: &Path) -> Vec<String> {
         .collect()
 }
 
+/// Lists the processes of the host that name a container of this runner, by which Podman watches over it.
+pub fn watchers_of(state: &Path) -> Vec<u32> {
+    let Some(runner) = runner_of(state) else { return Vec::new() };
+    let name = format!("slipway-{runner}-");
+    processes()
+        .filter(|process| {
+            let command = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&command).contains(&name)
+        })
+        .collect()
+}
+
+/// The numbers of all processes of this host.
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").expect("the host's processes").flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
 /// Kills the processes of a container as `kill -9` does; one that is gone is fine.
 pub fn kill_container(container: &str) {
     let _ = command(&["kill", "--signal", "KILL", container]).output();
@@ -34,9 +52,7 @@ pub fn networks_of(state: &Path) -> Vec<String> {
 
 /// Lists the processes of containers, by the numbers that the host has for them.
 pub fn processes_of(containers: &[String]) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").expect("the host's processes").flatten();
-    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    numbers
+    processes()
         .filter(|process| {
             let cgroup = std::fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
             containers.iter().any(|container| cgroup.contains(container))

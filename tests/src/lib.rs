@@ -14,6 +14,6 @@ mod platform;
 mod projects;
 
 pub use cluster::TestCluster;
-pub use containers::{containers_of, images_of, kill_container, networks_of, processes_of};
+pub use containers::{containers_of, images_of, kill_container, networks_of, processes_of, watchers_of};
 pub use platform::{ADMIN_PASSWORD, Mode, Platform};
 pub use projects::{Project, pack};

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::json;
 use slipway_clients::ClientError;
 use slipway_clients::platform::Client;
-use slipway_end_to_end::{Mode, Platform, TestCluster, containers_of, kill_container, networks_of};
+use slipway_end_to_end::{
+    Mode, Platform, TestCluster, containers_of, kill_container, networks_of, watchers_of,
+};
 use slipway_kernel::{ExecutionId, FunctionId};
 use slipway_models::functions::{ExecutionBody, ExecutionStatus};
 use slipway_runtime::{PodmanService, PodmanServiceConfig};
@@ -247,5 +249,9 @@ async fn nothing_is_orphaned(platform: &mut Platform, ada: &Client, id: Function
     platform.stop();
     assert_eq!(containers_of(&platform.state()), Vec::<String>::new());
     assert_eq!(networks_of(&platform.state()), Vec::<String>::new());
+    eventually("the end of what watched over them", async || {
+        watchers_of(&platform.state()).is_empty().then_some(())
+    })
+    .await;
     assert_eq!(platform.instance_directories(), Vec::<String>::new());
 }

@@ -1,7 +1,8 @@
 //! What Podman's API does not tell or do, but control groups do.
 //!
 //! Podman lets go of a build whose client left, but not of the step that it runs: that goes on to its end, which may
-//! be never. So each build gets a cgroup name of its own, to find its processes by.
+//! be never. So each build gets a cgroup name of its own, to find its processes by. Nor does a Podman that was killed
+//! know, afterwards, of the container that it was starting: that process is found by the container's cgroup.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -53,7 +54,7 @@ pub(super) async fn kill_all(prefix: String) -> bool {
         }
         sleep(Duration::from_millis(20)).await;
     }
-    tracing::error!(cgroup.prefix = prefix, "processes of a build survive being killed");
+    tracing::error!(cgroup.prefix = prefix, "processes of a build or a container survive being killed");
     false
 }
 
@@ -121,7 +122,7 @@ fn kill(pid: i32, prefix: &str) {
         && let Err(error) = pidfd_send_signal(&process, Signal::KILL)
         && error != rustix::io::Errno::SRCH
     {
-        tracing::error!(%error, process.pid = pid, "cannot kill a process of a build");
+        tracing::error!(%error, process.pid = pid, "cannot kill a process of a build or a container");
     }
 }
 

@@ -110,6 +110,10 @@ pub(super) async fn kill_and_remove(
         Err(error) => return Err(error),
     };
     runtime.processes().remove(id);
+    if !killed {
+        // A Podman that was killed while it started the container knows of no process, and removes around it.
+        cgroup::kill_all(format!("libpod-{id}")).await;
+    }
     Ok(removal)
 }
 

@@ -1,3 +1,6 @@
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use slipway_runtime::{
@@ -141,4 +144,26 @@ async fn the_report_names_what_answers() {
 
     assert!(report.version.starts_with("podman "), "{report:?}");
     assert!(["v1", "v2"].contains(&&report.cgroup_version[..]), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_process_that_podman_does_not_know_of_goes_with_its_container() {
+    let fixture = Fixture::new().await;
+    if fixture.podman.report().await.unwrap().rootless {
+        return; // Only root makes cgroups anywhere.
+    }
+    let id = fixture.podman.create_instance(&fixture.instance("sleep 1000")).await.unwrap();
+    // What a Podman leaves that was killed between the creation of the process and its start.
+    let all = Path::new("/sys/fs/cgroup");
+    let root = if all.join("cgroup.controllers").exists() { all.to_path_buf() } else { all.join("pids") };
+    let cgroup = root.join(format!("libpod-{id}"));
+    std::fs::create_dir(&cgroup).unwrap();
+    let mut left = Command::new("sleep").arg("1000").spawn().unwrap();
+    std::fs::write(cgroup.join("cgroup.procs"), left.id().to_string()).unwrap();
+
+    let removal = fixture.podman.kill_and_remove(&id).await;
+
+    let ended = left.wait().unwrap();
+    assert_eq!((removal, ended.signal()), (Ok(Removal::Removed), Some(9)));
+    crate::fixture::until("its cgroup is gone", async || !cgroup.exists()).await;
 }
