@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -180,6 +181,22 @@ async fn warm_containers_give_their_room_to_instances_and_go_when_the_runner_sto
     let surroundings = runner.stop();
     let runner = TestRunner::start_on(surroundings, &[]).await;
     assert_eq!(runner.containers().await, 0);
+}
+
+#[tokio::test]
+async fn a_runner_that_stops_while_containers_are_created_leaves_none() {
+    let mut stopped = Vec::new();
+    for moment in 0..10 {
+        let runner = TestRunner::start_with(&[("INSTANCES_WARM", "5")]).await;
+        eventually("one is there", async || runner.containers().await > 0).await;
+        // At another stage of the next one each time; whichever it is, nothing may be left.
+        tokio::time::sleep(Duration::from_millis(moment * 25)).await;
+        stopped.push(runner.stop());
+    }
+    // After all of them: what Podman goes on creating for one that is gone is there by now.
+    for surroundings in stopped {
+        assert_eq!(surroundings.containers().await, []);
+    }
 }
 
 #[tokio::test]
