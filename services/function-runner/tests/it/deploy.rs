@@ -18,7 +18,7 @@ async fn a_function_is_deployed_and_shown() {
     assert_eq!(function["runtime"], "python");
     assert_eq!(function["status"], "active");
     assert_eq!(function["active_version"], 1);
-    assert_eq!(function["url"], format!("/api/v1/functions/{id}/invoke"));
+    assert_eq!(function["url"], format!("/f/{}/hello", ada.identity.handle));
     assert_eq!((&deployment["version"], &deployment["status"]), (&json!(1), &json!("active")));
     assert_eq!(&runner.read(&format!("/api/v1/functions/{id}"), &ada).await, function);
     let list = runner.read("/api/v1/functions", &ada).await;
