@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::harness::{TestRunner, form, zip_of};
+use crate::harness::{TestRunner, eventually, form, zip_of};
 
 /// Deploys and stops the runner before the build is over: the build waits for a file that is never there.
 async fn interrupted() -> (crate::harness::Surroundings, slipway_testkit::TestCaller, Value) {
@@ -18,7 +18,7 @@ async fn a_deployment_that_a_restart_interrupts_is_taken_up_again() {
     let runner = TestRunner::start_on(surroundings, &[]).await;
     let outcome = runner.outcome(deployed["deployment"]["id"].as_str().unwrap(), &ada).await;
     assert_eq!((&outcome["status"], &outcome["error"]), (&json!("active"), &Value::Null));
-    assert_eq!(runner.state("builds"), Vec::<String>::new());
+    eventually("the files of the build are gone", async || runner.state("builds").is_empty()).await;
 }
 
 #[tokio::test]
@@ -39,5 +39,5 @@ async fn a_deployment_whose_files_are_gone_fails_and_says_so() {
     assert!(outcome["error"].as_str().unwrap().starts_with("runner_restarted: "), "{outcome}");
     let function = format!("/api/v1/functions/{}", deployed["function"]["id"].as_str().unwrap());
     assert_eq!(runner.read(&function, &ada).await["status"], "failed");
-    assert_eq!(runner.state("builds"), Vec::<String>::new());
+    eventually("the files of the build are gone", async || runner.state("builds").is_empty()).await;
 }
