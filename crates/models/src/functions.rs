@@ -50,6 +50,8 @@ pub struct FunctionConfig {
     pub cpu: f64,
     /// The time from the call to its end, in milliseconds: 100 to 900,000.
     pub timeout_ms: u32,
+    /// The instances that are kept ready while nobody calls: 0 to 10.
+    pub min_instances: u32,
     /// The most instances at a time: 1 to 100.
     pub max_instances: u32,
     /// The size of the writable `/tmp`, in MiB: 1 to 1024.
@@ -69,6 +71,7 @@ impl Default for FunctionConfig {
             memory_mb: 128,
             cpu: 0.5,
             timeout_ms: 5_000,
+            min_instances: 0,
             max_instances: 10,
             tmp_mb: 64,
             egress: false,
@@ -91,6 +94,9 @@ pub struct FunctionConfigPatch {
     /// See [`FunctionConfig::timeout_ms`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u32>,
+    /// See [`FunctionConfig::min_instances`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_instances: Option<u32>,
     /// See [`FunctionConfig::max_instances`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_instances: Option<u32>,

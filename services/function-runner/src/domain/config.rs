@@ -8,6 +8,7 @@ use slipway_models::problem::FieldError;
 const MEMORY_MB: RangeInclusive<u32> = 32..=4096;
 const CPU: RangeInclusive<f64> = 0.1..=4.0;
 const TIMEOUT_MS: RangeInclusive<u32> = 100..=900_000;
+const MIN_INSTANCES: RangeInclusive<u32> = 0..=10;
 const MAX_INSTANCES: RangeInclusive<u32> = 1..=100;
 const TMP_MB: RangeInclusive<u32> = 1..=1024;
 /// The most settings of a function's own, and their most bytes together: they go to an instance in one message.
@@ -25,6 +26,7 @@ pub fn check(patch: &FunctionConfigPatch, at: &str) -> Result<(), Vec<FieldError
         ("memory_mb", outside(patch.memory_mb, &MEMORY_MB)),
         ("cpu", outside(patch.cpu, &CPU)),
         ("timeout_ms", outside(patch.timeout_ms, &TIMEOUT_MS)),
+        ("min_instances", outside(patch.min_instances, &MIN_INSTANCES)),
         ("max_instances", outside(patch.max_instances, &MAX_INSTANCES)),
         ("tmp_mb", outside(patch.tmp_mb, &TMP_MB)),
     ] {
@@ -44,6 +46,7 @@ pub fn apply(config: &FunctionConfig, patch: &FunctionConfigPatch) -> FunctionCo
         memory_mb: patch.memory_mb.unwrap_or(config.memory_mb),
         cpu: patch.cpu.unwrap_or(config.cpu),
         timeout_ms: patch.timeout_ms.unwrap_or(config.timeout_ms),
+        min_instances: patch.min_instances.unwrap_or(config.min_instances),
         max_instances: patch.max_instances.unwrap_or(config.max_instances),
         tmp_mb: patch.tmp_mb.unwrap_or(config.tmp_mb),
         egress: patch.egress.unwrap_or(config.egress),
@@ -52,12 +55,22 @@ pub fn apply(config: &FunctionConfig, patch: &FunctionConfigPatch) -> FunctionCo
     }
 }
 
+/// Checks what the fields of a whole configuration say together; a change alone cannot know.
+pub fn check_together(config: &FunctionConfig, at: &str) -> Result<(), Vec<FieldError>> {
+    if config.min_instances <= config.max_instances {
+        return Ok(());
+    }
+    let detail = format!("must be no more than max_instances, which is {}", config.max_instances);
+    Err(vec![FieldError { pointer: format!("{at}/min_instances"), detail }])
+}
+
 /// Returns one change that does what `first` and then `second` do.
 pub fn merge(first: FunctionConfigPatch, second: FunctionConfigPatch) -> FunctionConfigPatch {
     FunctionConfigPatch {
         memory_mb: second.memory_mb.or(first.memory_mb),
         cpu: second.cpu.or(first.cpu),
         timeout_ms: second.timeout_ms.or(first.timeout_ms),
+        min_instances: second.min_instances.or(first.min_instances),
         max_instances: second.max_instances.or(first.max_instances),
         tmp_mb: second.tmp_mb.or(first.tmp_mb),
         egress: second.egress.or(first.egress),
@@ -112,7 +125,7 @@ mod tests {
     #[test]
     fn every_value_outside_its_range_is_named() {
         let hostile = patch(
-            r#"{"memory_mb":31,"cpu":4.1,"timeout_ms":99,"max_instances":0,"tmp_mb":1025,
+            r#"{"memory_mb":31,"cpu":4.1,"timeout_ms":99,"min_instances":11,"max_instances":0,"tmp_mb":1025,
                 "env":{"1A":"","B":"a\u0000b","C/~":"","GOOD_1":""}}"#,
         );
         let faults = check(&hostile, "/config").unwrap_err();
@@ -125,6 +138,7 @@ mod tests {
                 "/config/memory_mb must lie between 32 and 4096",
                 "/config/cpu must lie between 0.1 and 4",
                 "/config/timeout_ms must lie between 100 and 900000",
+                "/config/min_instances must lie between 0 and 10",
                 "/config/max_instances must lie between 1 and 100",
                 "/config/tmp_mb must lie between 1 and 1024",
                 &format!("/config/env/1A {name}"),
@@ -137,12 +151,22 @@ mod tests {
     #[test]
     fn the_ends_of_the_ranges_are_good() {
         for json in [
-            r#"{"memory_mb":32,"cpu":0.1,"timeout_ms":100,"max_instances":1,"tmp_mb":1}"#,
-            r#"{"memory_mb":4096,"cpu":4,"timeout_ms":900000,"max_instances":100,"tmp_mb":1024}"#,
+            r#"{"memory_mb":32,"cpu":0.1,"timeout_ms":100,"min_instances":0,"max_instances":1,"tmp_mb":1}"#,
+            r#"{"memory_mb":4096,"cpu":4,"timeout_ms":900000,"min_instances":10,"max_instances":100,"tmp_mb":1024}"#,
             "{}",
         ] {
             assert_eq!(check(&patch(json), ""), Ok(()));
         }
+    }
+
+    #[test]
+    fn no_more_instances_are_kept_than_there_may_be() {
+        let config = |json| apply(&FunctionConfig::default(), &patch(json));
+        assert_eq!(check_together(&config(r#"{"min_instances":2,"max_instances":2}"#), ""), Ok(()));
+        let faults = check_together(&config(r#"{"min_instances":3,"max_instances":2}"#), "/config");
+        let FieldError { pointer, detail } = faults.unwrap_err().remove(0);
+        assert_eq!(pointer, "/config/min_instances");
+        assert_eq!(detail, "must be no more than max_instances, which is 2");
     }
 
     #[test]

@@ -14,7 +14,8 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::environment::environment;
-use super::pool::Seat;
+use super::gate::Turn;
+use super::ledger::Seat;
 use super::{BridgeError, CheckFailure, Connection, Instance, Registered, Remains, Shared, StartFailure};
 use crate::domain::Version;
 use crate::runner_id::RunnerId;
@@ -49,7 +50,10 @@ impl Shared {
         };
         let id = remains.id;
         let ended = self.register(id, Some(version.function_id));
-        let outcome = self.in_time(&ended, self.bring_up(&mut remains, connection, version)).await;
+        let outcome = match self.turn(&ended, connection.is_some(), version).await {
+            Ok(turn) => self.in_time(&ended, self.bring_up(&mut remains, connection, version, turn)).await,
+            Err(failure) => Err(failure),
+        };
         self.refill_warm();
         match outcome {
             Ok((connection, load_lines)) => {
@@ -84,6 +88,27 @@ impl Shared {
         ended
     }
 
+    /// Waits for the turn to start a container, which is not of the time that the start may take. What runs already
+    /// needs none.
+    async fn turn(
+        &self,
+        ended: &CancellationToken,
+        runs: bool,
+        version: &Version,
+    ) -> Result<Option<Turn>, StartFailure> {
+        if runs {
+            return Ok(None);
+        }
+        tokio::select! {
+            turn = self.starts.enter(version.owner) => Ok(Some(turn)),
+            () = ended.cancelled() => Err(self.ended_early()),
+        }
+    }
+
+    fn ended_early(&self) -> StartFailure {
+        if self.is_stopping() { StartFailure::Stopping } else { StartFailure::Removed }
+    }
+
     /// Bounds a start by the time that it may take, and by `ended`.
     pub(super) async fn in_time<T>(
         &self,
@@ -96,9 +121,7 @@ impl Shared {
                 let message = format!("the handler was not loaded within {} ms", limit.as_millis());
                 Err(CheckFailure::of("start_timed_out", message).into())
             }),
-            () = ended.cancelled() => {
-                Err(if self.is_stopping() { StartFailure::Stopping } else { StartFailure::Removed })
-            }
+            () = ended.cancelled() => Err(self.ended_early()),
         }
     }
 
@@ -107,10 +130,11 @@ impl Shared {
         remains: &mut Remains,
         configured: Option<Connection>,
         version: &Version,
+        turn: Option<Turn>,
     ) -> Result<(Connection, Vec<LogLine>), StartFailure> {
         let mut connection = match configured {
             Some(connection) => connection,
-            None => self.start_image(remains, version).await?,
+            None => self.start_image(remains, version, turn).await?,
         };
         match load(&mut connection).await {
             Ok((Outcome::Succeeded, lines)) => Ok((connection, lines)),
@@ -129,29 +153,32 @@ impl Shared {
         &self,
         remains: &mut Remains,
         version: &Version,
+        turn: Option<Turn>,
     ) -> Result<Connection, StartFailure> {
         let configuration = self.configuration(version)?;
         if version.config.egress {
             remains.membership = Some(Box::new(self.join_network(version.owner).await?));
         }
         let spec = self.describe(remains, version);
-        let mut connection = self.dialled(remains, &spec).await?;
+        let mut connection = self.dialled(remains, &spec, turn).await?;
         match connection.configure(&configuration).await {
             Ok(()) => Ok(connection),
             Err(cause) => Err(self.explain(remains, &cause).await),
         }
     }
 
-    /// Starts a container and waits until its bridge has dialled.
+    /// Starts a container, in its turn, and waits until its bridge has dialled.
     pub(super) async fn dialled(
         &self,
         remains: &mut Remains,
         spec: &InstanceSpec,
+        turn: Option<Turn>,
     ) -> Result<Connection, StartFailure> {
         let listener =
             self.listen(remains.id).map_err(|cause| platform("its socket cannot be made", &cause))?;
         let container = self.create(remains, spec).await.map_err(|cause| unavailable(&cause))?;
         self.runtime.start(&container).await.map_err(|cause| unavailable(&cause))?;
+        drop(turn);
 
         let stream = tokio::select! {
             accepted = listener.accept() => accepted.map_err(|cause| platform("it cannot dial", &cause))?.0,

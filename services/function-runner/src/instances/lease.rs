@@ -7,26 +7,45 @@ use slipway_models::functions::ExecutionError;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::pool::{Grant, Granted};
+use super::pool::{Grant, Granted, Place};
 use super::{BridgeError, Frames, Instance, Instances, NoInstance, StartFailure};
 
 /// A place in the queue for an instance, or the instance itself.
 pub(crate) struct Claim(pub(super) Promise);
 
-#[expect(clippy::large_enum_variant, reason = "the large one is that of warm calls")]
 pub(super) enum Promise {
     Kept(Lease),
-    Waits(oneshot::Receiver<Grant<Instance>>, Instances),
+    Waits(Waiting),
+}
+
+/// A place in the queue, which is given up when this is dropped.
+pub(super) struct Waiting {
+    pub(super) place: Place,
+    pub(super) granted: oneshot::Receiver<Grant<Instance>>,
+    pub(super) instances: Instances,
 }
 
 impl Claim {
     /// Waits for the instance until `deadline`.
     pub(crate) async fn redeem(self, deadline: Instant) -> Result<Lease, NoInstance> {
-        let (granted, instances) = match self.0 {
-            Promise::Kept(lease) => return Ok(lease),
-            Promise::Waits(granted, instances) => (granted, instances),
-        };
-        match tokio::time::timeout_at(deadline.into(), granted).await {
+        match self.0 {
+            Promise::Kept(lease) => Ok(lease),
+            Promise::Waits(waiting) => waiting.redeem(deadline).await,
+        }
+    }
+
+    /// Gives the place up, and an instance that is there already back.
+    pub(crate) fn give_up(self) {
+        if let Promise::Kept(lease) = self.0 {
+            lease.give_back();
+        }
+    }
+}
+
+impl Waiting {
+    async fn redeem(mut self, deadline: Instant) -> Result<Lease, NoInstance> {
+        let instances = self.instances.clone();
+        match tokio::time::timeout_at(deadline.into(), &mut self.granted).await {
             Ok(Ok(grant)) => {
                 let Granted { member, started } = grant.map_err(|failure| match failure {
                     StartFailure::Removed if instances.is_stopping() => StartFailure::Stopping,
@@ -36,14 +55,17 @@ impl Claim {
                 Ok(Lease::new(member, instances, cold_start))
             }
             Ok(Err(_)) => Err(StartFailure::Stopping.into()),
-            Err(_) => Err(NoInstance::TimedOut),
+            Err(_) => Err(NoInstance::TimedOut(instances.0.pools().shortage(self.place))),
         }
     }
+}
 
-    /// Gives the place up, and an instance that is there already back.
-    pub(crate) fn give_up(self) {
-        if let Promise::Kept(lease) = self.0 {
-            lease.give_back();
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.instances.0.pools().give_up(self.place);
+        // One that came in the last moment takes the next call.
+        if let Ok(Ok(granted)) = self.granted.try_recv() {
+            Lease::new(granted.member, self.instances.clone(), None).give_back();
         }
     }
 }

@@ -2,21 +2,30 @@
 //!
 //! An instance serves one version of one function of one owner, one call at a time. Its life: starting, ready, busy
 //! and ready again, removed. A warm call asks Podman for nothing: the instance dialled a socket of its own when it
-//! came up, and the call goes over that connection. [`pool`] has the rules; [`warm`] makes cold starts short.
+//! came up, and the call goes over that connection. [`pool`] and [`room`] have the rules; [`warm`] makes cold starts
+//! short.
 //!
 //! Nothing is left behind: every container carries the runner's label, and what bears it and is not known here is
 //! removed, at the start and on every sweep.
 
+mod activation;
 mod config;
 mod connection;
 mod egress;
 mod environment;
+mod failure;
+mod gate;
 mod launch;
 mod lease;
+mod ledger;
 mod pool;
+mod queues;
 mod removal;
+mod room;
 #[cfg(test)]
 mod tests;
+mod upkeep;
+mod waiting;
 mod warm;
 
 use std::collections::HashMap;
@@ -26,12 +35,11 @@ use std::time::{Duration, Instant};
 
 use slipway_bridge::protocol::LogLine;
 use slipway_kernel::{FunctionId, InstanceId};
-use slipway_models::functions::ExecutionError;
 use slipway_models::problem::FieldError;
 use slipway_runtime::{ContainerId, ContainerRuntime, RuntimeError};
 use slipway_sealing::SealingKeys;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -45,66 +53,18 @@ use connection::Connection;
 pub(crate) use connection::Frames;
 pub use egress::EgressSettings;
 use egress::{Membership, Networks};
-use lease::Promise;
+pub use failure::{Busy, CheckFailure, NoInstance, StartFailure};
+use gate::Gate;
 pub(crate) use lease::{Claim, Lease};
-use pool::{Acquired, Action, Limits, Member, Pools, Seat};
+use lease::{Promise, Waiting};
+use ledger::Seat;
+pub use ledger::Shortage;
+use pool::{Acquired, Action, Member, Pools};
+pub use queues::Full;
 use warm::WarmPool;
 
-/// Says why a call got no instance and may not wait for one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Busy {
-    /// As many calls as may are waiting already.
-    #[error("every instance is busy and the queue is full")]
-    QueueFull,
-    /// The function asks for more memory than the host gives to all functions together.
-    #[error("the function needs more memory than the {host_mb} MiB that this host gives to functions")]
-    TooLarge {
-        /// What the host gives, in MiB.
-        host_mb: u64,
-    },
-}
-
-/// Says why a version's handler could not be loaded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{kind}: {message}")]
-pub struct CheckFailure {
-    /// The exception's type, or a code such as `handler_missing` or `start_timed_out`.
-    pub kind: String,
-    /// The handler's own message.
-    pub message: String,
-    /// Where it happened, in the handler's own terms.
-    pub trace: Option<String>,
-    /// What was printed until then.
-    pub log: String,
-}
-
-/// Says why an instance did not become ready.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StartFailure {
-    /// The function is at fault.
-    #[error(transparent)]
-    Handler(#[from] CheckFailure),
-    /// The platform is.
-    #[error("an instance could not be started: {0}")]
-    Platform(String),
-    /// The function was deleted meanwhile.
-    #[error("the function was deleted")]
-    Removed,
-    /// The runner is being stopped.
-    #[error("the function runner is stopping")]
-    Stopping,
-}
-
-/// Says why a call got no instance.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoInstance {
-    /// The one that was started for it did not become ready.
-    #[error(transparent)]
-    Failed(#[from] StartFailure),
-    /// Its deadline came first.
-    #[error("no instance was ready before the deadline")]
-    TimedOut,
-}
+/// How many removals may go on for each start: a kill may not be late because others are starting.
+const REMOVALS_PER_START: usize = 4;
 
 /// The instances of this host. Cheap to clone.
 #[derive(Clone)]
@@ -119,6 +79,10 @@ struct Shared {
     /// Where everything runs, whichever thread asks for it.
     tasks: Handle,
     pools: Mutex<Pools<Instance>>,
+    /// Lets few containers be created and started at a time: each takes locks and syncs of Podman's.
+    starts: Gate,
+    /// The same for removals, which wait for no start.
+    removals: Semaphore,
     /// Every instance from before it is created until it is removed.
     registered: Mutex<HashMap<InstanceId, Registered>>,
     networks: Arc<Networks>,
@@ -183,7 +147,8 @@ impl Drop for Instance {
             && let Some(shared) = self.shared.upgrade()
         {
             if let Some(seat) = remains.seat {
-                shared.pools().leave(seat);
+                let actions = shared.pools().lose(seat, Instant::now());
+                shared.perform(actions);
             }
             shared.remove_soon(remains);
         }
@@ -202,18 +167,15 @@ impl Instances {
         stop: CancellationToken,
     ) -> std::io::Result<Self> {
         config.prepare_directories()?;
-        let limits = Limits {
-            instances: config.max_instances,
-            memory_mb: config.max_memory_mb,
-            waiting: config.max_waiting,
-        };
         let shared = Arc::new(Shared {
+            pools: Mutex::new(Pools::new(config.limits())),
+            starts: Gate::new(config.starts_at_a_time),
+            removals: Semaphore::new(REMOVALS_PER_START * config.starts_at_a_time),
             config,
             runner,
             runtime,
             keys,
             tasks: Handle::current(),
-            pools: Mutex::new(Pools::new(limits)),
             registered: Mutex::default(),
             networks: Arc::default(),
             freed: Notify::new(),
@@ -235,7 +197,9 @@ impl Instances {
         self.0.perform(actions);
         match acquired {
             Acquired::Ready(instance) => Ok(Claim(Promise::Kept(Lease::new(instance, self.clone(), None)))),
-            Acquired::Waits(granted) => Ok(Claim(Promise::Waits(granted, self.clone()))),
+            Acquired::Waits(place, granted) => {
+                Ok(Claim(Promise::Waits(Waiting { place, granted, instances: self.clone() })))
+            }
             Acquired::Refused(busy) => Err(busy),
         }
     }
@@ -244,24 +208,26 @@ impl Instances {
         self.0.is_stopping()
     }
 
-    /// Starts an instance of a version that is not active yet, waits until its handler is loaded, and keeps it as a
-    /// warm spare.
+    /// Starts an instance of a version that is not active yet, waits until its handler is loaded, and keeps it for the
+    /// first call. Where this is cancelled while it starts, it is kept all the same, until it has been idle for long
+    /// or its function is deleted.
     pub async fn check(&self, version: Arc<Version>) -> Result<(), CheckFailure> {
         let deadline = Instant::now() + self.0.config.start_timeout;
         let seat = self.0.seat_for_check(&version, deadline).await?;
-        let (shared, launched) = (Arc::clone(&self.0), Arc::clone(&version));
-        // As a task, so that a check that is given up does not leave half an instance behind.
-        let launch = self.0.tasks.spawn(async move { shared.launch(&launched, seat).await });
-        let launched = launch.await.unwrap_or_else(|fault| Err(StartFailure::Platform(fault.to_string())));
-        let instance = launched.map_err(|failure| match failure {
+        let shared = Arc::clone(&self.0);
+        let launch = async move {
+            let instance = shared.launch(&version, seat).await?;
+            let actions = shared.pools().keep_checked(instance, Instant::now());
+            shared.perform(actions);
+            Ok(())
+        };
+        let outcome = self.0.tasks.spawn(launch).await.unwrap_or(Err(StartFailure::Stopping));
+        outcome.map_err(|failure| match failure {
             StartFailure::Handler(failure) => failure,
             StartFailure::Platform(message) => CheckFailure::of("instance_unavailable", message),
             StartFailure::Removed => CheckFailure::of("function_deleted", failure.to_string()),
             StartFailure::Stopping => CheckFailure::of("runner_restarted", failure.to_string()),
-        })?;
-        let actions = self.0.pools().keep_spare(instance, Instant::now());
-        self.0.perform(actions);
-        Ok(())
+        })
     }
 
     /// Says whether instances can have a network here; `at` is the JSON pointer to where one was asked for.
@@ -276,10 +242,10 @@ impl Instances {
     }
 
     /// Makes `version` the one that calls of its function go to. Instances of any other version, or with another
-    /// configuration, are removed as soon as their call has ended.
+    /// configuration, are removed as soon as their call has ended; as many as its `min_instances` are kept ready.
     #[expect(clippy::needless_pass_by_value, reason = "the pools keep the version")]
     pub fn activate(&self, version: Arc<Version>) {
-        let actions = self.0.pools().activate(&version);
+        let actions = self.0.pools().activate(&version, Instant::now());
         self.0.perform(actions);
     }
 
@@ -305,18 +271,6 @@ impl Instances {
         self.0.perform(actions);
         self.0.stop_warm();
         self.0.wait_until_free(None).await;
-    }
-}
-
-impl From<CheckFailure> for ExecutionError {
-    fn from(failure: CheckFailure) -> Self {
-        Self { kind: failure.kind, message: failure.message, trace: failure.trace }
-    }
-}
-
-impl CheckFailure {
-    fn of(kind: &str, message: impl Into<String>) -> Self {
-        Self { kind: kind.to_owned(), message: message.into(), trace: None, log: String::new() }
     }
 }
 
@@ -355,7 +309,7 @@ impl Shared {
     async fn launch_for_callers(self: Arc<Self>, version: Arc<Version>, seat: Seat) {
         let actions = match self.launch(&version, seat).await {
             Ok(instance) => self.pools().started(instance, Instant::now()),
-            Err(failure) => self.pools().start_failed(&version, failure),
+            Err(failure) => self.pools().start_failed(&version, failure, Instant::now()),
         };
         self.perform(actions);
     }
@@ -369,8 +323,10 @@ impl Shared {
             let freed = self.freed.notified();
             let (seat, actions) = self.pools().seat_for_check(version);
             self.perform(actions);
-            if let Some(seat) = seat {
-                return Ok(seat);
+            match seat {
+                Ok(Some(seat)) => return Ok(seat),
+                Ok(None) => {}
+                Err(too_large) => return Err(CheckFailure::of("too_large", too_large.to_string())),
             }
             if tokio::time::timeout_at(deadline.into(), freed).await.is_err() {
                 return Err(CheckFailure::of("host_full", "the host has no room for another instance"));

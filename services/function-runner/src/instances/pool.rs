@@ -1,17 +1,20 @@
-//! Who gets which instance, and when one is started or goes: the rules alone, without containers or clocks.
+//! Who gets which instance, and which go: the rules alone, without containers or clocks. [`super::room`] has those on
+//! what is started and what makes room for it, [`super::activation`] those on versions.
 //!
 //! The newest ready instance is taken first, so that the others become idle and go. A call that finds none waits in
-//! its function's queue while one starts. No more instances start than fit on the host; where one does not fit, the
-//! longest idle instance of any function makes room. Where none is idle, an instance that has ended its call makes
-//! room for a function of another owner that has none, so that one owner's queue never starves another's.
+//! its function's queue while one starts. A warm call and its end take the same time however many functions, instances
+//! and callers there are, unless a caller waits for want of room.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slipway_kernel::{DeploymentId, FunctionId, UserId};
 use tokio::sync::oneshot;
 
+use super::ledger::{Ledger, Room, Seat};
+use super::queues::{Queues, Waiting};
+use super::upkeep::Upkeep;
 use super::{Busy, StartFailure};
 use crate::domain::Version;
 
@@ -23,33 +26,15 @@ pub(super) trait Member {
     fn is_open(&self) -> bool;
 }
 
-/// What the host may hold.
+/// What there may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) instances: usize,
-    pub(super) memory_mb: u64,
-    /// How many calls of one function may wait.
-    pub(super) waiting: usize,
-}
-
-/// An instance's place on the host, from before it is started until it is removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seat {
-    pub(super) owner: UserId,
-    pub(super) function_id: FunctionId,
-    deployment_id: DeploymentId,
-    memory_mb: u64,
-}
-
-impl Seat {
-    fn of(version: &Version) -> Self {
-        Self {
-            owner: version.owner,
-            function_id: version.function_id,
-            deployment_id: version.deployment_id,
-            memory_mb: version.config.memory_mb.into(),
-        }
-    }
+    /// Of all functions together.
+    pub(super) host: Room,
+    /// Of an owner's functions together.
+    pub(super) owner: Room,
+    /// How many calls may wait.
+    pub(super) waiting: Waiting,
 }
 
 /// What has to be done after a change.
@@ -70,54 +55,70 @@ pub(super) struct Granted<T> {
 /// What a waiting caller is told.
 pub(super) type Grant<T> = Result<Granted<T>, StartFailure>;
 
+/// A caller's place in a function's queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) function_id: FunctionId,
+    pub(super) number: u64,
+}
+
 /// What a caller gets at once.
 pub(super) enum Acquired<T> {
     Ready(T),
-    Waits(oneshot::Receiver<Grant<T>>),
+    Waits(Place, oneshot::Receiver<Grant<T>>),
     Refused(Busy),
 }
 
 pub(super) struct Pools<T> {
-    limits: Limits,
-    functions: HashMap<FunctionId, Pool<T>>,
+    pub(super) limits: Limits,
+    pub(super) ledger: Ledger,
+    pub(super) functions: HashMap<FunctionId, Pool<T>>,
+    pub(super) queues: Queues,
     /// Checked instances of versions that are not active yet.
-    spares: HashMap<DeploymentId, Idle<T>>,
-    seats: Vec<Seat>,
-    /// Of the seats, those whose instance is being removed.
-    leaving: Vec<Seat>,
+    pub(super) checked: HashMap<DeploymentId, Idle<T>>,
+    /// The functions that may want an instance started: all those that do, and some that did.
+    pub(super) wanting: HashSet<FunctionId>,
     /// True while a caller waits for want of room.
-    crowded: bool,
+    pub(super) crowded: bool,
+    /// True once nothing may start any more.
+    pub(super) closed: bool,
+    pub(super) next_number: u64,
 }
 
-struct Pool<T> {
-    version: Arc<Version>,
+pub(super) struct Pool<T> {
+    pub(super) version: Arc<Version>,
     /// Newest last.
-    ready: Vec<Idle<T>>,
-    waiting: VecDeque<Waiter<T>>,
-    starting: usize,
+    pub(super) ready: Vec<Idle<T>>,
+    /// By number.
+    pub(super) waiting: VecDeque<Waiter<T>>,
+    pub(super) starting: usize,
     /// When an instance was last lent.
-    served: Option<Instant>,
+    pub(super) served: Option<Instant>,
+    pub(super) upkeep: Upkeep,
 }
 
-struct Idle<T> {
-    member: T,
-    since: Instant,
+pub(super) struct Idle<T> {
+    pub(super) member: T,
+    pub(super) since: Instant,
 }
 
-struct Waiter<T> {
-    grant: oneshot::Sender<Grant<T>>,
-    since: Instant,
+pub(super) struct Waiter<T> {
+    pub(super) number: u64,
+    pub(super) grant: oneshot::Sender<Grant<T>>,
 }
 
 impl<T: Member> Pools<T> {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            ledger: Ledger::default(),
             functions: HashMap::new(),
-            spares: HashMap::new(),
-            seats: Vec::new(),
-            leaving: Vec::new(),
+            queues: Queues::default(),
+            checked: HashMap::new(),
+            wanting: HashSet::new(),
             crowded: false,
+            closed: false,
+            next_number: 0,
         }
     }
 
@@ -126,37 +127,52 @@ impl<T: Member> Pools<T> {
         let mut actions = Vec::new();
         let known = self.functions.get(&version.function_id).map(|pool| pool.version.revision);
         if known.is_none_or(|known| known.is_before(version.revision)) {
-            actions = self.activate(version);
+            actions = self.activate(version, now);
         }
         let Some(pool) = self.functions.get_mut(&version.function_id) else {
-            return (Acquired::Refused(Busy::QueueFull), actions);
+            // Only once closed: the caller, who is in no queue, is told so.
+            let (place, granted) = self.enqueue(version);
+            return (Acquired::Waits(place, granted), actions);
         };
+        if self.ledger.deployment(pool.version.deployment_id).staying() > pool.ready.len() + pool.starting
+            || !pool.waiting.is_empty()
+        {
+            pool.upkeep.overlapped(now);
+        }
         while let Some(idle) = pool.ready.pop() {
             if idle.member.is_open() {
                 pool.served = Some(now);
+                if pool.ready.is_empty() && pool.upkeep.is_shared(now) {
+                    self.wanting.insert(version.function_id);
+                    self.start_wanted(now, &mut actions);
+                }
                 return (Acquired::Ready(idle.member), actions);
             }
-            retire(&mut self.leaving, idle.member, &mut actions);
+            pool.upkeep.died(now);
+            retire(&mut self.ledger, idle.member, &mut actions);
         }
-        pool.waiting.retain(|waiter| !waiter.grant.is_closed());
-        if u64::from(pool.version.config.memory_mb) > self.limits.memory_mb {
-            return (Acquired::Refused(Busy::TooLarge { host_mb: self.limits.memory_mb }), actions);
+        if let Err(busy) = self.may_wait(version) {
+            return (Acquired::Refused(busy), actions);
         }
-        if pool.waiting.len() >= self.limits.waiting {
-            return (Acquired::Refused(Busy::QueueFull), actions);
-        }
-        let (grant, granted) = oneshot::channel();
-        pool.waiting.push_back(Waiter { grant, since: now });
-        self.start_wanted(&mut actions);
-        (Acquired::Waits(granted), actions)
+        let (place, granted) = self.enqueue(version);
+        self.start_wanted(now, &mut actions);
+        (Acquired::Waits(place, granted), actions)
     }
 
     /// Takes back an instance that can serve another call.
     pub(super) fn release(&mut self, member: T, now: Instant) -> Vec<Action<T>> {
         let mut actions = Vec::new();
+        if let Some(pool) = self.functions.get_mut(&member.version().function_id) {
+            if member.is_open() {
+                pool.upkeep.served();
+            } else {
+                pool.upkeep.died(now);
+                self.wanting.insert(member.version().function_id);
+            }
+        }
         self.offer(member, false, now, &mut actions);
         if self.crowded {
-            self.start_wanted(&mut actions);
+            self.start_wanted(now, &mut actions);
         }
         actions
     }
@@ -165,154 +181,126 @@ impl<T: Member> Pools<T> {
     pub(super) fn started(&mut self, member: T, now: Instant) -> Vec<Action<T>> {
         let mut actions = Vec::new();
         if let Some(pool) = self.functions.get_mut(&member.version().function_id) {
-            pool.starting = pool.starting.saturating_sub(1);
+            if is_same(&pool.version, member.version()) {
+                pool.starting = pool.starting.saturating_sub(1);
+            }
+            self.wanting.insert(member.version().function_id);
         }
         self.offer(member, true, now, &mut actions);
-        self.start_wanted(&mut actions);
+        self.start_wanted(now, &mut actions);
         actions
     }
 
-    /// Notes that an [`Action::Start`] failed: the caller who waits longest is told. The seat stays taken until
-    /// [`Pools::free`].
-    pub(super) fn start_failed(&mut self, version: &Version, failure: StartFailure) -> Vec<Action<T>> {
+    /// Notes that an [`Action::Start`] failed: the caller who waits longest is told, unless another version answers by
+    /// now. The seat stays taken until [`Pools::free`].
+    pub(super) fn start_failed(
+        &mut self,
+        version: &Version,
+        failure: StartFailure,
+        now: Instant,
+    ) -> Vec<Action<T>> {
         let mut actions = Vec::new();
         if let Some(pool) = self.functions.get_mut(&version.function_id) {
-            pool.starting = pool.starting.saturating_sub(1);
-            let mut failure = Some(failure);
+            let is_active = *pool.version == *version;
+            if is_active {
+                pool.starting = pool.starting.saturating_sub(1);
+                pool.upkeep.died(now);
+            }
+            let mut failure = is_active.then_some(failure);
             while let Some(told) = failure.take()
                 && let Some(waiter) = pool.waiting.pop_front()
             {
+                self.queues.leave(version.owner);
                 failure = waiter.grant.send(Err(told)).err().and_then(Result::err);
             }
+            self.wanting.insert(version.function_id);
         }
-        self.start_wanted(&mut actions);
+        self.start_wanted(now, &mut actions);
         actions
     }
 
-    /// Takes a seat for an instance of a version that is to be checked; `None` where there is no room yet.
-    pub(super) fn seat_for_check(&mut self, version: &Version) -> (Option<Seat>, Vec<Action<T>>) {
+    /// Gives up the instances that are closed, and those that have been idle for `idle_for` or longer, but for the
+    /// `min_instances`; starts what these lack.
+    pub(super) fn maintain(&mut self, idle_for: Duration, now: Instant) -> Vec<Action<T>> {
         let mut actions = Vec::new();
-        let seat = Seat::of(version);
-        if self.make_room(seat, &mut actions) {
-            self.seats.push(seat);
-            return (Some(seat), actions);
-        }
-        (None, actions)
-    }
-
-    /// Keeps a checked instance until its version is active.
-    pub(super) fn keep_spare(&mut self, member: T, now: Instant) -> Vec<Action<T>> {
-        let deployment_id = member.version().deployment_id;
-        let before = self.spares.insert(deployment_id, Idle { member, since: now });
-        let mut actions = Vec::new();
-        if let Some(idle) = before {
-            retire(&mut self.leaving, idle.member, &mut actions);
-        }
-        actions
-    }
-
-    /// Makes `version` the one that calls of its function go to. Instances of another version, or with another
-    /// configuration, go as soon as they are idle.
-    pub(super) fn activate(&mut self, version: &Arc<Version>) -> Vec<Action<T>> {
-        let mut actions = Vec::new();
-        let pool = self.functions.entry(version.function_id).or_insert_with(|| Pool {
-            version: Arc::clone(version),
-            ready: Vec::new(),
-            waiting: VecDeque::new(),
-            starting: 0,
-            served: None,
-        });
-        pool.version = Arc::clone(version);
-        let (kept, outdated): (Vec<_>, Vec<_>) =
-            pool.ready.drain(..).partition(|idle| idle.member.version() == version);
-        pool.ready = kept;
-        for idle in outdated {
-            retire(&mut self.leaving, idle.member, &mut actions);
-        }
-        if let Some(spare) = self.spares.remove(&version.deployment_id) {
-            self.offer(spare.member, false, spare.since, &mut actions);
-        }
-        self.start_wanted(&mut actions);
-        actions
-    }
-
-    /// Forgets a function. Callers who wait are told that it was removed; its busy instances are the caller's to end.
-    pub(super) fn remove_function(&mut self, id: FunctionId) -> Vec<Action<T>> {
-        let mut actions = Vec::new();
-        if let Some(pool) = self.functions.remove(&id) {
-            for waiter in pool.waiting {
-                let _ = waiter.grant.send(Err(StartFailure::Removed));
+        let is_unused = |idle: &Idle<T>| now.saturating_duration_since(idle.since) >= idle_for;
+        for (id, pool) in &mut self.functions {
+            let staying = self.ledger.deployment(pool.version.deployment_id).staying();
+            let mut surplus = staying.saturating_sub(pool.starting + pool.least());
+            for idle in pool.ready.extract_if(.., |idle| {
+                let goes = !idle.member.is_open() || (surplus > 0 && is_unused(idle));
+                surplus = surplus.saturating_sub(goes.into());
+                goes
+            }) {
+                if !idle.member.is_open() {
+                    pool.upkeep.died(now);
+                }
+                retire(&mut self.ledger, idle.member, &mut actions);
             }
-            for idle in pool.ready {
-                retire(&mut self.leaving, idle.member, &mut actions);
-            }
+            self.wanting.insert(*id);
         }
-        self.retire_spares(|spare| spare.member.version().function_id == id, &mut actions);
-        actions
-    }
-
-    /// Gives up the instances that have been idle since before `since`, and those that are closed.
-    pub(super) fn expire(&mut self, since: Instant) -> Vec<Action<T>> {
-        let mut actions = Vec::new();
-        for pool in self.functions.values_mut() {
-            for idle in pool.ready.extract_if(.., |idle| idle.since < since || !idle.member.is_open()) {
-                retire(&mut self.leaving, idle.member, &mut actions);
-            }
-        }
-        self.retire_spares(|spare| spare.since < since || !spare.member.is_open(), &mut actions);
-        let seats = &self.seats;
+        self.retire_checked(|checked| is_unused(checked) || !checked.member.is_open(), &mut actions);
+        let ledger = &self.ledger;
         self.functions.retain(|id, pool| {
-            !pool.waiting.is_empty() || pool.starting > 0 || seats.iter().any(|seat| seat.function_id == *id)
+            pool.least() > 0
+                || !pool.waiting.is_empty()
+                || pool.starting > 0
+                || ledger.function(*id).instances > 0
         });
+        self.start_wanted(now, &mut actions);
+        actions
+    }
+
+    /// Notes that an instance is gone that was lent: its removal begins.
+    pub(super) fn lose(&mut self, seat: Seat, now: Instant) -> Vec<Action<T>> {
+        let mut actions = Vec::new();
+        self.leave(seat);
+        if let Some(pool) = self.functions.get_mut(&seat.function_id) {
+            pool.upkeep.died(now);
+            self.wanting.insert(seat.function_id);
+        }
+        self.start_wanted(now, &mut actions);
         actions
     }
 
     /// Marks the seat of an instance whose removal begins.
     pub(super) fn leave(&mut self, seat: Seat) {
-        self.leaving.push(seat);
+        self.ledger.leave(seat);
     }
 
-    /// Gives the seat of a removed instance to others.
-    pub(super) fn free(&mut self, seat: Seat) -> Vec<Action<T>> {
+    /// Gives the seat of a removed instance, which was marked, to others.
+    pub(super) fn free(&mut self, seat: Seat, now: Instant) -> Vec<Action<T>> {
         let mut actions = Vec::new();
-        take(&mut self.seats, seat);
-        take(&mut self.leaving, seat);
-        self.start_wanted(&mut actions);
-        actions
-    }
-
-    /// Gives up everything that is idle, and everyone who waits.
-    pub(super) fn close(&mut self) -> Vec<Action<T>> {
-        let functions: Vec<FunctionId> = self.functions.keys().copied().collect();
-        let mut actions: Vec<_> = functions.into_iter().flat_map(|id| self.remove_function(id)).collect();
-        self.retire_spares(|_| true, &mut actions);
+        self.ledger.free(seat);
+        self.wanting.insert(seat.function_id);
+        self.start_wanted(now, &mut actions);
         actions
     }
 
     /// Tells how many seats a function has, or all have.
     pub(super) fn seats(&self, function_id: Option<FunctionId>) -> usize {
-        self.seats.iter().filter(|seat| function_id.is_none_or(|id| seat.function_id == id)).count()
+        function_id.map_or_else(|| self.ledger.host(), |id| self.ledger.function(id)).instances
     }
 
     /// Tells how many more instances of so much memory the host has room for.
     pub(super) fn room_for(&self, memory_mb: u64) -> usize {
-        let taken_mb: u64 = self.seats.iter().map(|seat| seat.memory_mb).sum();
-        let by_memory = self.limits.memory_mb.saturating_sub(taken_mb).checked_div(memory_mb).unwrap_or(0);
-        let by_number = self.limits.instances.saturating_sub(self.seats.len());
-        by_number.min(usize::try_from(by_memory).unwrap_or(usize::MAX))
+        self.ledger.host().room_for(memory_mb, self.limits.host)
     }
 
-    fn offer(&mut self, member: T, started: bool, now: Instant, actions: &mut Vec<Action<T>>) {
+    pub(super) fn offer(&mut self, member: T, started: bool, now: Instant, actions: &mut Vec<Action<T>>) {
         let version = Arc::clone(member.version());
         // One that was just started serves a call first: else two owners could start instances in turn for nothing.
-        let makes_room = !started && self.another_starves(version.owner);
-        let current = self.functions.get_mut(&version.function_id).filter(|pool| pool.version == version);
+        let makes_room = !started && self.another_starves(&version);
+        let current =
+            self.functions.get_mut(&version.function_id).filter(|pool| is_same(&pool.version, &version));
         let Some(pool) = current.filter(|_| member.is_open() && !makes_room) else {
-            retire(&mut self.leaving, member, actions);
+            retire(&mut self.ledger, member, actions);
+            self.wanting.insert(version.function_id);
             return;
         };
         let mut granted = Granted { member, started };
         while let Some(waiter) = pool.waiting.pop_front() {
+            self.queues.leave(version.owner);
             let Err(Ok(back)) = waiter.grant.send(Ok(granted)) else {
                 pool.served = Some(now);
                 return;
@@ -321,108 +309,41 @@ impl<T: Member> Pools<T> {
         }
         pool.ready.push(Idle { member: granted.member, since: now });
     }
+}
 
-    /// Tells whether a function of someone else has callers and no instance, and nothing is on its way out for it.
-    fn another_starves(&self, owner: UserId) -> bool {
-        self.crowded
-            && self.leaving.is_empty()
-            && self.functions.values().any(|pool| {
-                pool.version.owner != owner
-                    && pool.starting == 0
-                    && pool.waiting.iter().any(|waiter| !waiter.grant.is_closed())
-                    && !self.seats.iter().any(|seat| seat.function_id == pool.version.function_id)
-            })
-    }
-
-    /// Starts what waiting callers need and the limits let: first for the owner with the fewest instances, then for
-    /// the function that was served longest ago, then for the caller who has waited longest.
-    fn start_wanted(&mut self, actions: &mut Vec<Action<T>>) {
-        loop {
-            let wanting = self.functions.values().filter(|pool| self.wants_another(pool));
-            let held = |owner| self.seats.iter().filter(|seat| seat.owner == owner).count();
-            let Some(version) = wanting
-                .min_by_key(|pool| {
-                    let since = pool.waiting.front().map(|waiter| waiter.since);
-                    (held(pool.version.owner), pool.served, since)
-                })
-                .map(|pool| Arc::clone(&pool.version))
-            else {
-                self.crowded = false;
-                return;
-            };
-            let seat = Seat::of(&version);
-            if !self.make_room(seat, actions) {
-                self.crowded = true;
-                return;
-            }
-            self.seats.push(seat);
-            if let Some(pool) = self.functions.get_mut(&version.function_id) {
-                pool.starting += 1;
-            }
-            actions.push(Action::Start(version, seat));
+impl<T> Pool<T> {
+    pub(super) fn new(version: &Arc<Version>) -> Self {
+        Self {
+            version: Arc::clone(version),
+            ready: Vec::new(),
+            waiting: VecDeque::new(),
+            starting: 0,
+            served: None,
+            upkeep: Upkeep::default(),
         }
     }
 
-    fn wants_another(&self, pool: &Pool<T>) -> bool {
-        let waiting = pool.waiting.iter().filter(|waiter| !waiter.grant.is_closed()).count();
-        let of_version = |seats: &[Seat]| {
-            seats.iter().filter(|seat| seat.deployment_id == pool.version.deployment_id).count()
-        };
-        let instances = of_version(&self.seats).saturating_sub(of_version(&self.leaving));
-        waiting > pool.starting
-            && instances < pool.version.config.max_instances as usize
-            && u64::from(pool.version.config.memory_mb) <= self.limits.memory_mb
+    /// The most instances that the function may have.
+    pub(super) fn most(&self) -> usize {
+        self.version.config.max_instances as usize
     }
 
-    /// Tells whether `seat` fits now; where it does not, the longest idle instances begin to make room for it, if
-    /// together they can.
-    fn make_room(&mut self, seat: Seat, actions: &mut Vec<Action<T>>) -> bool {
-        if self.fits(seat, 0, 0) {
-            return true;
-        }
-        let leaving_mb = |leaving: &[Seat]| leaving.iter().map(|seat| seat.memory_mb).sum::<u64>();
-        let idle = || self.functions.values().flat_map(|pool| &pool.ready);
-        let idle_mb: u64 = idle().map(|idle| u64::from(idle.member.version().config.memory_mb)).sum();
-        if !self.fits(seat, self.leaving.len() + idle().count(), leaving_mb(&self.leaving) + idle_mb) {
-            return false;
-        }
-        loop {
-            if self.fits(seat, self.leaving.len(), leaving_mb(&self.leaving)) {
-                return false;
-            }
-            let Some(idle) = self.take_longest_idle() else { return false };
-            retire(&mut self.leaving, idle, actions);
-        }
+    /// The instances that are kept ready for it.
+    pub(super) fn least(&self) -> usize {
+        self.version.config.min_instances.min(self.version.config.max_instances) as usize
     }
 
-    /// Tells whether `seat` fits once `leaving` instances with `leaving_mb` are gone.
-    fn fits(&self, seat: Seat, leaving: usize, leaving_mb: u64) -> bool {
-        let memory: u64 = self.seats.iter().map(|seat| seat.memory_mb).sum();
-        self.seats.len() < self.limits.instances + leaving
-            && memory + seat.memory_mb <= self.limits.memory_mb + leaving_mb
-    }
-
-    fn take_longest_idle(&mut self) -> Option<T> {
-        let pools = self.functions.values_mut();
-        // Newest last: the first of each is its longest idle.
-        let pool = pools.filter(|pool| !pool.ready.is_empty()).min_by_key(|pool| pool.ready[0].since)?;
-        Some(pool.ready.remove(0).member)
-    }
-
-    fn retire_spares(&mut self, which: impl Fn(&Idle<T>) -> bool, actions: &mut Vec<Action<T>>) {
-        for (_, spare) in self.spares.extract_if(|_, spare| which(spare)) {
-            retire(&mut self.leaving, spare.member, actions);
-        }
+    pub(super) fn owner(&self) -> UserId {
+        self.version.owner
     }
 }
 
-fn retire<T: Member>(leaving: &mut Vec<Seat>, member: T, actions: &mut Vec<Action<T>>) {
-    leaving.push(Seat::of(member.version()));
+pub(super) fn retire<T: Member>(ledger: &mut Ledger, member: T, actions: &mut Vec<Action<T>>) {
+    ledger.leave(Seat::of(member.version()));
     actions.push(Action::Retire(member));
 }
 
-fn take(seats: &mut Vec<Seat>, seat: Seat) {
-    if let Some(place) = seats.iter().position(|taken| *taken == seat) {
-        seats.swap_remove(place);
-    }
+/// Tells whether two are the same version with the same configuration; most often they are one.
+pub(super) fn is_same(one: &Arc<Version>, other: &Arc<Version>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }

@@ -15,6 +15,8 @@ use super::{Remains, Shared};
 
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// How often instances are looked at that no call uses.
+const UPKEEP: Duration = Duration::from_secs(1);
 /// How long a deletion or a stop waits for containers to go.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -44,7 +46,7 @@ impl Shared {
         }
         self.registered().remove(&id);
         if let Some(seat) = remains.seat {
-            let actions = self.pools().free(seat);
+            let actions = self.pools().free(seat, Instant::now());
             self.perform(actions);
         }
         self.freed.notify_waiters();
@@ -54,28 +56,27 @@ impl Shared {
     async fn remove_container(&self, container: &ContainerId) {
         let mut pause = FIRST_PAUSE;
         for _ in 0..ATTEMPTS {
+            let permit = self.removals.acquire().await;
             match self.runtime.kill_and_remove(container).await {
                 Ok(Removal::Removed | Removal::AlreadyGone) => return,
                 Ok(Removal::OnlyKilled) => {}
                 Err(error) => tracing::warn!(container.id = %container, %error, "cannot remove a container"),
             }
+            drop(permit);
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
     }
 
-    /// Gives up idle instances and removes unknown containers, until `stop` is cancelled.
+    /// Gives up idle instances, replaces those that died and removes unknown containers, until `stop` is cancelled.
     pub(super) async fn keep_sweeping(self: Arc<Self>, stop: CancellationToken) {
-        let mut idle =
-            tokio::time::interval((self.config.idle / 4).clamp(Duration::from_millis(50), self.config.sweep));
+        let mut upkeep = tokio::time::interval(UPKEEP);
         let mut sweep = tokio::time::interval(self.config.sweep);
         loop {
             tokio::select! {
-                _ = idle.tick() => {
-                    if let Some(since) = Instant::now().checked_sub(self.config.idle) {
-                        let actions = self.pools().expire(since);
-                        self.perform(actions);
-                    }
+                _ = upkeep.tick() => {
+                    let actions = self.pools().maintain(self.config.idle, Instant::now());
+                    self.perform(actions);
                 }
                 _ = sweep.tick() => self.remove_unknown().await,
                 () = stop.cancelled() => return,

@@ -56,8 +56,10 @@ impl WarmPool {
         Some(waiting.remove(place))
     }
 
-    fn count(&self, runtime: Runtime) -> usize {
-        self.waiting().iter().filter(|warm| warm.runtime == runtime).count()
+    /// Returns how many wait, of one runtime and in all.
+    fn count(&self, runtime: Runtime) -> (usize, usize) {
+        let waiting = self.waiting();
+        (waiting.iter().filter(|warm| warm.runtime == runtime).count(), waiting.len())
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<Warm>> {
@@ -162,8 +164,8 @@ impl Shared {
     }
 
     fn wants_warm(&self, runtime: Runtime) -> bool {
-        let waiting = self.warm.waiting().len();
-        !self.is_stopping() && self.warm.count(runtime) < self.config.warm && waiting < self.room_for_warm()
+        let (of_runtime, in_all) = self.warm.count(runtime);
+        !self.is_stopping() && of_runtime < self.config.warm && in_all < self.room_for_warm()
     }
 
     fn room_for_warm(&self) -> usize {
@@ -200,7 +202,7 @@ impl Shared {
         let dialled = async {
             create_directory(&self.config.code(id))
                 .map_err(|cause| StartFailure::Platform(format!("its directory cannot be made: {cause}")))?;
-            self.dialled(&mut remains, &spec).await
+            self.dialled(&mut remains, &spec, None).await
         };
         match self.in_time(&ended, dialled).await {
             Ok(connection) => Ok(Warm { remains, connection, runtime, base: base.to_owned() }),

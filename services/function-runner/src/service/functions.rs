@@ -91,6 +91,23 @@ impl Functions {
         Ok(self.versions.put_read(version, &seen))
     }
 
+    /// Has the instances started that functions keep ready. For the start.
+    pub(crate) async fn start_kept(&self) -> Result<(), DbError> {
+        let _in_order = self.changes.lock().await;
+        let versions = self
+            .db
+            .run("function.list_kept", |connection| {
+                let kept = store::functions::list_kept(connection)?;
+                let versions = kept.iter().map(|(function, active)| version_of(connection, function, active));
+                versions.collect::<Result<Vec<_>, _>>()
+            })
+            .await?;
+        for version in versions.into_iter().flatten() {
+            self.publish(version);
+        }
+        Ok(())
+    }
+
     /// Finds an owner's function.
     pub(crate) async fn find(&self, owner: UserId, id: FunctionId) -> Result<Function, FunctionError> {
         self.db
@@ -126,6 +143,7 @@ impl Functions {
         }
         self.change("function.configure", owner, id, move |connection, function| {
             function.config = config::apply(&function.config, &patch);
+            config::check_together(&function.config, "").map_err(FunctionError::Invalid)?;
             store::functions::update(connection, function)?;
             Ok(function.clone())
         })

@@ -232,7 +232,9 @@ impl Invocations {
     ) -> Result<Lease, Option<Failure>> {
         let claim = match self.instances.request(version) {
             Ok(claim) => claim,
-            Err(busy @ Busy::TooLarge { .. }) => return Err(Some(Failure::Unavailable(busy.to_string()))),
+            Err(busy @ (Busy::TooLarge { .. } | Busy::TooLargeForOwner { .. })) => {
+                return Err(Some(Failure::Unavailable(busy.to_string())));
+            }
             Err(_) => return Err(None),
         };
         let redeemed = tokio::select! {
@@ -240,7 +242,7 @@ impl Invocations {
             () = called_off.cancelled() => return Err(Some(Failure::CalledOff)),
         };
         redeemed.map_err(|reason| match reason {
-            NoInstance::TimedOut | NoInstance::Failed(StartFailure::Stopping) => None,
+            NoInstance::TimedOut(_) | NoInstance::Failed(StartFailure::Stopping) => None,
             reason @ NoInstance::Failed(_) => Some(reason.into()),
         })
     }
@@ -376,7 +378,7 @@ impl Failure {
 impl From<NoInstance> for Failure {
     fn from(reason: NoInstance) -> Self {
         match reason {
-            NoInstance::TimedOut => Self::timed_out("no instance was ready"),
+            NoInstance::TimedOut(_) => Self::TimedOut(platform_error("timed_out", &reason.to_string())),
             NoInstance::Failed(StartFailure::Handler(failure)) => Self::Handler(failure.into()),
             NoInstance::Failed(StartFailure::Platform(cause)) => Self::Unavailable(cause),
             NoInstance::Failed(StartFailure::Removed) => Self::Cancelled,

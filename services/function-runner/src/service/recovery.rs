@@ -18,8 +18,8 @@ const RESTARTED: &str = "runner_restarted: the runner was restarted while this w
                          longer there as they were: deploy it again";
 
 impl Builds {
-    /// Takes up what was on its way when this process last ended, removes what is left over, and from then on sweeps
-    /// images that nobody names. Runs until the service stops.
+    /// Takes up what was on its way when this process last ended, removes what is left over, has the instances started
+    /// that functions keep ready, and from then on sweeps images that nobody names. Runs until the service stops.
     pub(crate) async fn recover_and_sweep(self: Arc<Self>, workspaces: Workspaces) {
         let work = async {
             while let Err(fault) = self.recover(&workspaces).await {
@@ -27,6 +27,10 @@ impl Builds {
                 tokio::time::sleep(RETRY).await;
             }
             self.is_recovered.store(true, Ordering::Release);
+            while let Err(fault) = self.functions.start_kept().await {
+                tracing::warn!(error = %fault, "cannot find the functions that keep instances ready: trying again");
+                tokio::time::sleep(RETRY).await;
+            }
             let mut due = tokio::time::interval(SWEEP_EVERY);
             loop {
                 due.tick().await;

@@ -17,7 +17,7 @@ const UNFINISHED: [&str; 3] = ["queued", "building", "checking"];
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = deployments, treat_none_as_null = true)]
-struct DeploymentRow {
+pub(super) struct DeploymentRow {
     id: Uuid,
     function_id: Uuid,
     owner_id: Uuid,

@@ -1,15 +1,18 @@
 //! Queries on functions.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use serde_json::Value;
 use slipway_db::DbError;
 use slipway_kernel::{FunctionId, PageRequest, UserId};
 use uuid::Uuid;
 
+use super::deployments::DeploymentRow;
 use super::stored::{from_json, from_text, to_json, to_text};
-use crate::domain::Function;
-use crate::schema::functions;
+use crate::domain::{Deployment, Function};
+use crate::schema::{deployments, functions};
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = functions, treat_none_as_null = true)]
@@ -66,6 +69,17 @@ pub(crate) fn list(
         .select(FunctionRow::as_select())
         .load(connection)?;
     rows.into_iter().map(Function::try_from).collect()
+}
+
+/// Lists everyone's functions that keep instances ready, each with the deployment that is active.
+pub(crate) fn list_kept(connection: &mut PgConnection) -> Result<Vec<(Function, Deployment)>, DbError> {
+    let rows: Vec<(FunctionRow, DeploymentRow)> = functions::table
+        .inner_join(deployments::table)
+        .filter(deployments::status.eq("active"))
+        .filter(sql::<Bool>("(functions.config ->> 'min_instances')::integer > 0"))
+        .select((FunctionRow::as_select(), DeploymentRow::as_select()))
+        .load(connection)?;
+    rows.into_iter().map(|(function, active)| Ok((function.try_into()?, active.try_into()?))).collect()
 }
 
 /// Locks an owner's function until the transaction ends.

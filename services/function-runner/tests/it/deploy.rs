@@ -178,9 +178,9 @@ async fn configuration_comes_from_the_manifest_under_the_form_and_is_changed_by_
     let (status, code, detail) = problem(change(json!({"memory_mb": 8})).await.unwrap()).await;
     assert_eq!((status, code.as_str()), (422, "validation_failed"));
     assert_eq!(detail, "/memory_mb: must lie between 32 and 4096");
-    let (status, _, detail) = problem(change(json!({"min_instances": 1})).await.unwrap()).await;
+    let (status, _, detail) = problem(change(json!({"instances": 1})).await.unwrap()).await;
     assert_eq!(status, 422);
-    assert!(detail.starts_with("/min_instances: unknown field `min_instances`"), "{detail}");
+    assert!(detail.starts_with("/instances: unknown field `instances`"), "{detail}");
 }
 
 #[tokio::test]

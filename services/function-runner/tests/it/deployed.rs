@@ -13,8 +13,11 @@ pub(crate) struct Deployed<'a> {
 
 impl<'a> Deployed<'a> {
     pub(crate) async fn new(runner: &'a TestRunner, source: &str) -> Self {
-        let owner = runner.person();
-        let answer = runner.deploy("hello", &[("main.py", source)], &owner).await;
+        Self::named(runner, runner.person(), "hello", source).await
+    }
+
+    pub(crate) async fn named(runner: &'a TestRunner, owner: TestCaller, name: &str, source: &str) -> Self {
+        let answer = runner.deploy(name, &[("main.py", source)], &owner).await;
         let id = answer["function"]["id"].as_str().unwrap().to_owned();
         Self { runner, owner, id }
     }

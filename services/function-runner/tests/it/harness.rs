@@ -218,6 +218,13 @@ impl TestRunner {
         self.surroundings().containers().await.len()
     }
 
+    /// Returns how many containers of its own a function has.
+    pub(crate) async fn containers_of(&self, function: &str) -> usize {
+        let mut labels = labels(self.surroundings().state.path());
+        labels.insert("dev.slipway.function".to_owned(), function.to_owned());
+        podman().list_owned(&labels).await.unwrap().len()
+    }
+
     /// Returns the names of what lies in a directory of its state.
     pub(crate) fn state(&self, directory: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.surroundings().state.path().join(directory)).unwrap();

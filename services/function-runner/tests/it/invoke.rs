@@ -247,8 +247,9 @@ async fn calls_at_the_same_time_get_instances_of_their_own_up_to_the_limit() {
     assert!(!busy.is_empty() && answered.len() >= 2, "{} were answered", answered.len());
     for refused in busy {
         assert!(refused.headers().contains_key("retry-after"));
-        let (status, code, _) = problem(refused).await;
+        let (status, code, detail) = problem(refused).await;
         assert_eq!((status, code.as_str()), (429, "function_busy"));
+        assert!(detail.starts_with("2 calls of this function wait already, and "), "{detail}");
     }
     assert!(runner.containers().await <= 2);
 }

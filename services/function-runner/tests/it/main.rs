@@ -13,6 +13,7 @@ mod deployed;
 mod egress;
 mod faults;
 mod harness;
+mod instances;
 mod invoke;
 mod migrations;
 mod names;

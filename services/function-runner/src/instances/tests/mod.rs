@@ -8,9 +8,15 @@ use slipway_kernel::{DeploymentId, FunctionId, UserId};
 use slipway_models::functions::{FunctionConfig, Runtime};
 use tokio::sync::oneshot;
 
-use super::pool::{Acquired, Action, Grant, Limits, Member, Pools, Seat};
-use super::{Busy, StartFailure};
+use super::ledger::{Room, Seat};
+use super::pool::{Acquired, Action, Grant, Limits, Member, Place, Pools};
+use super::queues::Waiting;
+use super::{Busy, Full, Shortage, StartFailure};
 use crate::domain::{Revision, Version};
+
+mod activation;
+mod fairness;
+mod upkeep;
 
 /// Stands for an instance.
 #[derive(Debug)]
@@ -39,8 +45,14 @@ struct Host {
 }
 
 impl Host {
+    /// A host whose owners may each have all of it.
     fn with(instances: usize, memory_mb: u64, waiting: usize) -> Self {
-        let pools = Pools::new(Limits { instances, memory_mb, waiting });
+        let room = Room { instances, memory_mb };
+        Self::of(room, room, Waiting { per_function: waiting, per_owner: 10_000, in_all: 10_000 })
+    }
+
+    fn of(host: Room, owner: Room, waiting: Waiting) -> Self {
+        let pools = Pools::new(Limits { host, owner, waiting });
         Self { pools, starting: Vec::new(), leaving: Vec::new(), now: Instant::now() }
     }
 
@@ -60,18 +72,22 @@ impl Host {
         acquired
     }
 
-    fn wait(&mut self, version: &Arc<Version>) -> oneshot::Receiver<Grant<Fake>> {
+    fn wait(&mut self, version: &Arc<Version>) -> Caller {
         match self.acquire(version) {
-            Acquired::Waits(granted) => granted,
+            Acquired::Waits(place, granted) => Caller { place, granted },
             Acquired::Ready(_) => panic!("an instance was ready"),
             Acquired::Refused(busy) => panic!("{busy}"),
         }
     }
 
+    fn give_up(&mut self, caller: &Caller) {
+        self.pools.give_up(caller.place);
+    }
+
     fn ready(&mut self, version: &Arc<Version>) -> Fake {
         match self.acquire(version) {
             Acquired::Ready(member) => member,
-            Acquired::Waits(_) => panic!("no instance was ready"),
+            Acquired::Waits(..) => panic!("no instance was ready"),
             Acquired::Refused(busy) => panic!("{busy}"),
         }
     }
@@ -93,23 +109,36 @@ impl Host {
     fn fail_start(&mut self) {
         let (version, seat) = self.starting.remove(0);
         self.pools.leave(seat);
-        let actions = self.pools.start_failed(&version, StartFailure::Platform("no".into()));
+        let actions = self.pools.start_failed(&version, StartFailure::Platform("no".into()), self.now);
         self.take(actions);
-        let actions = self.pools.free(seat);
+        let actions = self.pools.free(seat, self.now);
         self.take(actions);
     }
 
     /// Lets the oldest removal come to its end.
     fn remove(&mut self) {
         let seat = self.leaving.remove(0).seat;
-        let actions = self.pools.free(seat);
+        let actions = self.pools.free(seat, self.now);
+        self.take(actions);
+    }
+
+    /// Lets time pass, after which what was idle for all of it goes.
+    fn idle_for(&mut self, time: Duration) {
+        self.now += time;
+        let actions = self.pools.maintain(time, self.now);
         self.take(actions);
     }
 
     fn activate(&mut self, version: &Arc<Version>) {
-        let actions = self.pools.activate(version);
+        let actions = self.pools.activate(version, self.now);
         self.take(actions);
     }
+}
+
+/// A caller in a queue.
+struct Caller {
+    place: Place,
+    granted: oneshot::Receiver<Grant<Fake>>,
 }
 
 fn version(change: impl FnOnce(&mut Version)) -> Arc<Version> {
@@ -143,8 +172,8 @@ fn next_of(before: &Arc<Version>) -> Arc<Version> {
     })
 }
 
-fn granted(receiver: &mut oneshot::Receiver<Grant<Fake>>) -> Option<Fake> {
-    receiver.try_recv().ok().and_then(Result::ok).map(|granted| granted.member)
+fn granted(caller: &mut Caller) -> Option<Fake> {
+    caller.granted.try_recv().ok().and_then(Result::ok).map(|granted| granted.member)
 }
 
 #[test]
@@ -178,72 +207,19 @@ fn past_the_queues_end_a_call_is_refused() {
     let mut host = Host::with(1, 10_000, 1);
     let version = any();
     let _waiting = host.wait(&version);
-    assert!(matches!(host.acquire(&version), Acquired::Refused(Busy::QueueFull)));
+    let refused = Busy::QueueFull(Full::Function(1), Shortage::OwnerInstances(1));
+    assert!(matches!(host.acquire(&version), Acquired::Refused(busy) if busy == refused));
 }
 
 #[test]
 fn a_caller_who_has_left_is_passed_over_and_takes_no_place_in_the_queue() {
     let mut host = Host::with(1, 10_000, 1);
     let version = any();
-    drop(host.wait(&version));
+    let gone = host.wait(&version);
+    host.give_up(&gone);
     let mut waiting = host.wait(&version);
     host.start();
     assert!(granted(&mut waiting).is_some());
-}
-
-#[test]
-fn a_function_larger_than_the_host_is_refused_and_says_so() {
-    let mut host = Host::with(10, 100, 10);
-    let busy = host.acquire(&any());
-    assert!(matches!(busy, Acquired::Refused(Busy::TooLarge { host_mb: 100 })));
-}
-
-#[test]
-fn where_nothing_fits_the_longest_idle_instance_makes_room() {
-    let mut host = Host::with(2, 10_000, 10);
-    let versions = [any(), any(), any()];
-    for version in &versions[..2] {
-        let mut waiting = host.wait(version);
-        host.start();
-        host.release(granted(&mut waiting).unwrap());
-    }
-    let mut waiting = host.wait(&versions[2]);
-    assert_eq!(host.starting.len(), 0, "nothing starts before there is room");
-    assert_eq!(host.leaving.len(), 1);
-    assert_eq!(host.leaving[0].version, versions[0]);
-    host.remove();
-    host.start();
-    assert!(granted(&mut waiting).is_some());
-}
-
-#[test]
-fn idle_instances_are_not_given_up_where_that_makes_no_room() {
-    let mut host = Host::with(10, 300, 10);
-    let (busy, idle) =
-        (version(|version| version.config.memory_mb = 200), version(|version| version.config.memory_mb = 50));
-    let mut waiting = [host.wait(&busy), host.wait(&idle)];
-    host.start();
-    host.start();
-    let [_busy, idle] = waiting.each_mut().map(|receiver| granted(receiver).unwrap());
-    host.release(idle);
-    let _waiting = host.wait(&version(|version| version.config.memory_mb = 150));
-    assert_eq!((host.leaving.len(), host.starting.len()), (0, 0));
-}
-
-#[test]
-fn a_busy_owner_makes_room_for_one_who_has_nothing() {
-    let mut host = Host::with(1, 10_000, 10);
-    let (busy, starved) = (any(), any());
-    let mut first = host.wait(&busy);
-    host.start();
-    let member = granted(&mut first).unwrap();
-    let mut more = host.wait(&busy);
-    let mut other = host.wait(&starved);
-    host.release(member);
-    assert!(granted(&mut more).is_none(), "its own queue is longer and comes second");
-    host.remove();
-    host.start();
-    assert!(granted(&mut other).is_some());
 }
 
 #[test]
@@ -252,85 +228,9 @@ fn a_start_that_fails_is_told_to_the_caller_who_waits_longest_and_the_next_is_tr
     let version = any();
     let (mut first, mut second) = (host.wait(&version), host.wait(&version));
     host.fail_start();
-    assert!(matches!(first.try_recv(), Ok(Err(StartFailure::Platform(_)))));
+    assert!(matches!(first.granted.try_recv(), Ok(Err(StartFailure::Platform(_)))));
     host.start();
     assert!(granted(&mut second).is_some());
-}
-
-#[test]
-fn a_new_version_takes_the_calls_and_instances_of_the_old_one_go() {
-    let mut host = Host::with(10, 10_000, 10);
-    let old = any();
-    let mut waiting = [host.wait(&old), host.wait(&old)];
-    host.start();
-    host.start();
-    let [busy, idle] = waiting.each_mut().map(|receiver| granted(receiver).unwrap());
-    host.release(idle);
-    let new = next_of(&old);
-    host.activate(&new);
-    assert_eq!(host.leaving.len(), 1, "the idle one goes at once");
-    let mut waiting = host.wait(&old);
-    assert_eq!(host.starting[0].0, new, "a caller who still knows the old version gets the new one");
-    host.release(busy);
-    assert_eq!(host.leaving.len(), 2, "the busy one goes when its call has ended");
-    host.start();
-    assert_eq!(granted(&mut waiting).unwrap().version, new);
-}
-
-#[test]
-fn a_version_that_comes_back_is_not_undone_by_a_caller_who_knows_the_one_between() {
-    let mut host = Host::with(10, 10_000, 10);
-    let old = any();
-    let mut waiting = host.wait(&old);
-    host.start();
-    let busy = granted(&mut waiting).unwrap();
-    let new = next_of(&old);
-    host.activate(&new);
-    let back = Arc::new(Version { revision: Revision(new.revision.0 + 1), ..(*old).clone() });
-    host.activate(&back);
-    host.release(busy);
-    assert_eq!(host.leaving.len(), 0, "its version is the active one again");
-    assert!(matches!(host.acquire(&new), Acquired::Ready(fake) if fake.version.number == old.number));
-}
-
-#[test]
-fn a_changed_configuration_replaces_instances_as_a_new_version_does() {
-    let mut host = Host::with(10, 10_000, 10);
-    let old = any();
-    let mut waiting = host.wait(&old);
-    host.start();
-    host.release(granted(&mut waiting).unwrap());
-    let mut changed = (*old).clone();
-    changed.config.env.insert("KEY".into(), "value".into());
-    host.activate(&Arc::new(changed));
-    assert_eq!(host.leaving.len(), 1);
-}
-
-#[test]
-fn a_checked_instance_is_the_first_of_its_version() {
-    let mut host = Host::with(10, 10_000, 10);
-    let version = any();
-    let (seat, actions) = host.pools.seat_for_check(&version);
-    host.take(actions);
-    let spare = Fake { version: Arc::clone(&version), seat: seat.unwrap(), open: Rc::new(Cell::new(true)) };
-    let actions = host.pools.keep_spare(spare, host.now);
-    host.take(actions);
-    host.activate(&version);
-    host.ready(&version);
-    assert_eq!(host.starting.len(), 0);
-}
-
-#[test]
-fn a_spare_that_is_never_activated_goes_with_the_idle() {
-    let mut host = Host::with(10, 10_000, 10);
-    let version = any();
-    let (seat, _) = host.pools.seat_for_check(&version);
-    let spare = Fake { version, seat: seat.unwrap(), open: Rc::new(Cell::new(true)) };
-    let actions = host.pools.keep_spare(spare, host.now);
-    host.take(actions);
-    let actions = host.pools.expire(host.now + Duration::from_secs(1));
-    host.take(actions);
-    assert_eq!(host.leaving.len(), 1);
 }
 
 #[test]
@@ -347,31 +247,21 @@ fn a_closed_instance_is_never_lent() {
     assert_eq!((host.leaving.len(), host.starting.len()), (1, 1));
 }
 
-#[test]
-fn a_removed_function_tells_its_callers() {
-    let mut host = Host::with(10, 10_000, 10);
-    let version = any();
-    let mut waiting = host.wait(&version);
-    let actions = host.pools.remove_function(version.function_id);
-    host.take(actions);
-    assert!(matches!(waiting.try_recv(), Ok(Err(StartFailure::Removed))));
-    host.start();
-    assert_eq!(host.leaving.len(), 1, "an instance that comes too late goes");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     /// Whatever happens in whatever order: the host is never overfull, no seat is lost, and when everything has
     /// settled nobody is left waiting.
     #[test]
     fn no_order_of_events_overfills_the_host_or_forgets_a_caller(events in prop::collection::vec((0_u8..6, 0_usize..4), 1..120)) {
-        let mut host = Host::with(3, 400, 20);
+        let room = |instances, memory_mb| Room { instances, memory_mb };
+        let mut host = Host::of(room(3, 400), room(2, 300), Waiting { per_function: 20, per_owner: 30, in_all: 40 });
         let owners = [UserId::generate(), UserId::generate()];
         let mut versions: Vec<_> = (0..4_u32)
             .map(|n| version(|version| {
                 version.owner = owners[n as usize % 2];
                 version.config.memory_mb = 64 * (n + 1);
                 version.config.max_instances = 2;
+                version.config.min_instances = n % 2;
             }))
             .collect();
         let (mut waiting, mut busy) = (Vec::new(), Vec::new());
@@ -379,7 +269,7 @@ proptest! {
             match event {
                 0 | 1 => match host.acquire(&Arc::clone(&versions[n])) {
                     Acquired::Ready(member) => busy.push(member),
-                    Acquired::Waits(receiver) => waiting.push(receiver),
+                    Acquired::Waits(place, granted) => waiting.push(Caller { place, granted }),
                     Acquired::Refused(_) => {}
                 },
                 2 if !host.starting.is_empty() => if n == 0 { host.fail_start() } else { host.start() },
@@ -388,7 +278,7 @@ proptest! {
                 5 => { versions[n] = next_of(&versions[n]); host.activate(&Arc::clone(&versions[n])); }
                 _ => {}
             }
-            waiting.retain_mut(|receiver| match receiver.try_recv() {
+            waiting.retain_mut(|caller: &mut Caller| match caller.granted.try_recv() {
                 Ok(Ok(granted)) => { busy.push(granted.member); false }
                 Ok(Err(_)) => false,
                 Err(oneshot::error::TryRecvError::Empty) => true,
@@ -400,7 +290,7 @@ proptest! {
             while let Some(member) = busy.pop() { host.release(member); }
             if !host.starting.is_empty() { host.start(); }
             if !host.leaving.is_empty() { host.remove(); }
-            waiting.retain_mut(|receiver| match receiver.try_recv() {
+            waiting.retain_mut(|caller: &mut Caller| match caller.granted.try_recv() {
                 Ok(Ok(granted)) => { busy.push(granted.member); false }
                 Ok(Err(_)) => false,
                 Err(_) => true,
@@ -409,6 +299,7 @@ proptest! {
         prop_assert_eq!(waiting.len(), 0);
         let actions = host.pools.close();
         host.take(actions);
+        while !host.starting.is_empty() { host.start(); }
         while !host.leaving.is_empty() { host.remove(); }
         prop_assert_eq!(host.pools.seats(None), 0);
     }
