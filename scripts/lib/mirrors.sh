@@ -12,13 +12,18 @@ debian_mirrors() {
             Debian-Security) security=${security:-$address} ;;
         esac
     done < <(apt-get indextargets --format "\$(LABEL)|\$(REPO_URI)" 'Created-By: Packages' 'Origin: Debian' 2>/dev/null)
-    if [[ -n ${archive-} && -n ${security-} ]]; then
+    if [[ -n ${archive-} && $suite == sid ]]; then
+        printf 'deb %s sid main\n' "$archive"
+    elif [[ -n ${archive-} && -n ${security-} ]]; then
         printf 'deb %s main\n' "$archive $suite" "$archive $suite-updates" "$security $suite-security"
     fi
 }
 
-# Prints apt's proxy, certificate and time-out settings, which mmdebstrap would not read.
-apt_transport() {
+# Prints apt's proxy, certificate and time-out settings, which mmdebstrap would not read. A mirror that stands still is
+# as good as any other for a suite's lists, of which those of sid are out of date within days.
+apt_settings() {
+    local suite=$1
+    [[ $suite != sid ]] || printf 'Acquire::Check-Valid-Until "false";\n'
     apt-config dump --no-empty Acquire::http Acquire::https 2>/dev/null || true
 }
 

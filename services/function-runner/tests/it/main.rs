@@ -21,5 +21,6 @@ mod records;
 mod recovery;
 mod rollback;
 mod secrets;
+mod standard_libraries;
 mod trigger;
 mod warm;
