@@ -13,5 +13,6 @@ mod failures;
 mod isolation;
 mod main_job;
 mod outage;
+mod records;
 mod runs;
 mod support;
