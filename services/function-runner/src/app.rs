@@ -19,7 +19,7 @@ use crate::build::{BuildQueue, Bundles, Images, Workspaces};
 use crate::config::Config;
 use crate::handlers::{ArchiveLimit, Idempotency};
 use crate::instances::Instances;
-use crate::records::{Flusher, Records};
+use crate::records::{Flusher, Records, Sweeper};
 use crate::routes;
 use crate::runner_id::RunnerId;
 use crate::service::{
@@ -66,7 +66,9 @@ impl Service for FunctionRunner {
             egress: Some(config.egress.of_runner(&host.runner)),
             ..PodmanConfig::new(&config.podman.socket)
         }));
-        let parts = Parts::assemble(&config, &db, clock, &host, Arc::clone(&podman), stop).await?;
+        let sweeper = Sweeper::new(db.clone(), Arc::clone(&clock), config.retention, &metrics)?;
+        let parts = Parts::assemble(&config, &db, clock, &host, Arc::clone(&podman), stop.clone()).await?;
+        tokio::spawn(sweeper.run(stop));
 
         let readiness = readiness(db, podman, Arc::clone(&parts.builds));
         let (verifier, limit) = (Data::new(host.verifier), Data::new(ArchiveLimit(config.archive_bytes)));

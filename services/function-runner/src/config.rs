@@ -9,7 +9,7 @@ use slipway_web::ServerConfig;
 use crate::archive;
 use crate::build::BuildSettings;
 use crate::instances::{EgressSettings, InstancesConfig};
-use crate::records::RecordsConfig;
+use crate::records::{RecordsConfig, Retention};
 use crate::service::{AsyncConfig, DeploymentLimits};
 
 const MIB: u64 = 1024 * 1024;
@@ -35,6 +35,8 @@ pub struct Config {
     pub egress: EgressSettings,
     /// How runs are recorded.
     pub records: RecordsConfig,
+    /// How much of them is kept.
+    pub retention: Retention,
     /// How many images are built at a time.
     pub builds_at_a_time: usize,
     /// The most bytes of an archive, packed.
@@ -59,6 +61,7 @@ impl Config {
             instances: InstancesConfig::read(reader, &run_dir, &state_dir),
             egress: EgressSettings::read(reader),
             records: RecordsConfig::read(reader, &state_dir),
+            retention: Retention::read(reader),
             async_runs: AsyncConfig::read(reader),
             build: read_build(reader),
             builds_at_a_time: reader.within("BUILDS_AT_A_TIME", 2, 1..=64),

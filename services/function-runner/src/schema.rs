@@ -122,5 +122,12 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    sweeps (function_id) {
+        function_id -> Uuid,
+        executions_to -> Uuid,
+    }
+}
+
 diesel::joinable!(deployments -> functions (function_id));
 diesel::allow_tables_to_appear_in_same_query!(deployments, functions);

@@ -84,7 +84,7 @@ fn contains(text: &str, part: &str) -> bool {
 }
 
 /// Returns the first `UUIDv7` (RFC 9562) of a moment.
-fn id_at(time: DateTime<Utc>) -> Uuid {
+pub fn id_at(time: DateTime<Utc>) -> Uuid {
     const TIME_BITS: u32 = 48;
     let milliseconds = u128::try_from(time.timestamp_millis()).unwrap_or_default();
     if milliseconds >> TIME_BITS > 0 {

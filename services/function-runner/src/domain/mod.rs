@@ -14,7 +14,7 @@ pub use async_run::{AsyncLimits, AsyncRun, Due, Input, Retry, Underway};
 pub use deployment::Deployment;
 pub use execution::{Execution, ExecutionFilter, Trigger};
 pub use function::{Function, FunctionName, InvalidName};
-pub use log_line::{LogFilter, LogLine, MAX_TIME_SKEW, without_nul};
+pub use log_line::{LogFilter, LogLine, MAX_TIME_SKEW, id_at, without_nul};
 pub use secret::{
     InvalidSecretName, MAX_SECRET_BYTES, MAX_SECRETS, MAX_SECRETS_BYTES, Sealed, Secret, SecretName,
 };

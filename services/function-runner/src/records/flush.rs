@@ -118,6 +118,12 @@ impl Records {
                     records.filter(|record| functions.contains(&record.function_id()))
                 };
                 let mut executions: BTreeMap<ExecutionId, Execution> = BTreeMap::new();
+                // What a spool that is read again would bring back.
+                let swept = store::executions::swept(
+                    connection,
+                    kept().map(|record| (record.function_id(), record.execution_id())),
+                )?;
+                let kept = || kept().filter(|record| !swept.contains(&record.execution_id()));
                 for record in kept() {
                     if let Record::Began { execution } | Record::Ended { execution, .. } = record {
                         executions.insert(execution.id, execution.clone());

@@ -6,6 +6,7 @@
 mod flush;
 mod follow;
 mod pending;
+mod retention;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ pub(crate) use flush::roll_up;
 use follow::Followers;
 pub use follow::{FollowEnd, Follower, TooManyFollowers};
 use pending::Pending;
+pub use retention::{Retention, Sweeper};
 use slipway_config::Reader;
 use slipway_db::{Database, DbError};
 use slipway_kernel::{Cursor, ExecutionId, FunctionId, Page, PageRequest, SharedClock, UserId};

@@ -1,8 +1,9 @@
 //! Queries on executions.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use diesel::define_sql_function;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use serde_json::Value;
@@ -12,7 +13,12 @@ use uuid::Uuid;
 
 use super::stored::{from_json, from_text, to_json, to_text};
 use crate::domain::{Execution, ExecutionFilter};
-use crate::schema::{executions, functions};
+use crate::schema::{executions, functions, sweeps};
+
+define_sql_function! {
+    /// The later of two ids.
+    fn greatest(first: diesel::sql_types::Uuid, second: diesel::sql_types::Uuid) -> diesel::sql_types::Uuid;
+}
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = executions, treat_none_as_null = true, check_for_backend(diesel::pg::Pg))]
@@ -143,6 +149,74 @@ pub(crate) fn share_functions(
     let ids: Vec<Uuid> = ids.into_iter().map(|id| id.as_uuid()).collect();
     let there = functions::table.filter(functions::id.eq_any(ids)).select(functions::id).for_key_share();
     Ok(there.load::<Uuid>(connection)?.into_iter().map(FunctionId::from).collect())
+}
+
+/// Returns those of some executions that were there and were swept since.
+pub(crate) fn swept(
+    connection: &mut PgConnection,
+    asked: impl IntoIterator<Item = (FunctionId, ExecutionId)>,
+) -> Result<HashSet<ExecutionId>, DbError> {
+    let asked: HashSet<(Uuid, Uuid)> =
+        asked.into_iter().map(|(function_id, id)| (function_id.as_uuid(), id.as_uuid())).collect();
+    let functions: HashSet<Uuid> = asked.iter().map(|(function_id, _)| *function_id).collect();
+    let swept_to: HashMap<Uuid, Uuid> = sweeps::table
+        .filter(sweeps::function_id.eq_any(functions))
+        .select((sweeps::function_id, sweeps::executions_to))
+        .load::<(Uuid, Uuid)>(connection)?
+        .into_iter()
+        .collect();
+    let is_old = |(function_id, id): &(Uuid, Uuid)| swept_to.get(function_id).is_some_and(|to| id <= to);
+    let mut old: HashSet<Uuid> = asked.into_iter().filter(is_old).map(|(_, id)| id).collect();
+    if !old.is_empty() {
+        let ids: Vec<Uuid> = old.iter().copied().collect();
+        let there = executions::table.filter(executions::id.eq_any(ids)).select(executions::id);
+        for id in there.load::<Uuid>(connection)? {
+            old.remove(&id);
+        }
+    }
+    Ok(old.into_iter().map(ExecutionId::from).collect())
+}
+
+/// Deletes some of an owner's function's executions that have ended and are older than `oldest`, or beyond the newest
+/// `count`; returns how many, 0 when none is left. It remembers how far it has come, for [`swept`].
+pub(crate) fn sweep(
+    connection: &mut PgConnection,
+    owner: UserId,
+    function_id: FunctionId,
+    oldest: Uuid,
+    count: u32,
+    limit: i64,
+) -> Result<usize, DbError> {
+    use executions::dsl;
+    if share_functions(connection, [function_id])?.is_empty() {
+        return Ok(0);
+    }
+    let own = || {
+        dsl::executions
+            .filter(dsl::owner_id.eq(owner.as_uuid()))
+            .filter(dsl::function_id.eq(function_id.as_uuid()))
+    };
+    let beyond = own()
+        .select(dsl::id)
+        .order(dsl::id.desc())
+        .offset(count.into())
+        .first::<Uuid>(connection)
+        .optional()?;
+    let some = own()
+        .filter(dsl::id.le(oldest.max(beyond.unwrap_or(Uuid::nil()))))
+        .filter(dsl::finished_at.is_not_null())
+        .order(dsl::id)
+        .limit(limit)
+        .select(dsl::id)
+        .load::<Uuid>(connection)?;
+    let Some(last) = some.last() else { return Ok(0) };
+    diesel::insert_into(sweeps::table)
+        .values((sweeps::function_id.eq(function_id.as_uuid()), sweeps::executions_to.eq(last)))
+        .on_conflict(sweeps::function_id)
+        .do_update()
+        .set(sweeps::executions_to.eq(greatest(sweeps::executions_to, excluded(sweeps::executions_to))))
+        .execute(connection)?;
+    Ok(diesel::delete(dsl::executions.filter(dsl::id.eq_any(some))).execute(connection)?)
 }
 
 /// Deletes some of an owner's function's executions; returns how many, 0 when none is left.

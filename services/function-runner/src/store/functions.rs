@@ -29,6 +29,21 @@ pub(super) struct FunctionRow {
     updated_at: DateTime<Utc>,
 }
 
+/// Lists functions of all owners after the function `after`, each with its owner: for what the platform does on its own.
+pub(crate) fn list_ids(
+    connection: &mut PgConnection,
+    after: Option<FunctionId>,
+    limit: i64,
+) -> Result<Vec<(FunctionId, UserId)>, DbError> {
+    let rows = functions::table
+        .filter(functions::id.gt(after.map_or(Uuid::nil(), |id| id.as_uuid())))
+        .order(functions::id)
+        .limit(limit)
+        .select((functions::id, functions::owner_id))
+        .load::<(Uuid, Uuid)>(connection)?;
+    Ok(rows.into_iter().map(|(id, owner)| (FunctionId::from(id), UserId::from(owner))).collect())
+}
+
 /// Finds an owner's function.
 pub(crate) fn find(
     connection: &mut PgConnection,

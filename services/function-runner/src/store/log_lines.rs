@@ -137,6 +137,29 @@ pub(crate) fn insert(
     Ok(())
 }
 
+/// Deletes some of an owner's function's lines that are older than `oldest`, or beyond the newest `count`; returns how
+/// many, 0 when none is left.
+pub(crate) fn sweep(
+    connection: &mut PgConnection,
+    owner: UserId,
+    function_id: FunctionId,
+    oldest: Uuid,
+    count: u32,
+    limit: i64,
+) -> Result<usize, DbError> {
+    let id = log_lines::id;
+    let own = || within_owner(owner, function_id);
+    let beyond =
+        own().select(id).order(id.desc()).offset(count.into()).first::<Uuid>(connection).optional()?;
+    let some = own()
+        .filter(id.le(oldest.max(beyond.unwrap_or(Uuid::nil()))))
+        .order(id.asc())
+        .limit(limit)
+        .select(id)
+        .load::<Uuid>(connection)?;
+    Ok(diesel::delete(log_lines::table.filter(id.eq_any(some))).execute(connection)?)
+}
+
 /// Deletes some of an owner's function's lines; returns how many, 0 when none is left.
 pub(crate) fn delete_of_function(
     connection: &mut PgConnection,

@@ -103,8 +103,27 @@ pub(crate) fn list(
             .select(Row::as_select())
             .load(connection)?;
         let stored = rows.into_iter().map(|row| Ok((row.start, Rollup::try_from(row)?)));
-        Ok((stored.collect::<Result<_, DbError>>()?, executions::ended(connection, asked)?))
+        let stored = stored.collect::<Result<_, DbError>>()?;
+        let mut counted = executions::ended(connection, asked.iter().copied())?;
+        counted.extend(executions::swept(connection, asked.into_iter().map(|id| (function_id, id)))?);
+        Ok((stored, counted))
     })
+}
+
+/// Deletes an owner's function's rollups of a width that begin before a time; returns how many.
+pub(crate) fn sweep(
+    connection: &mut PgConnection,
+    owner: UserId,
+    function_id: FunctionId,
+    width: Width,
+    before: DateTime<Utc>,
+) -> Result<usize, DbError> {
+    let old = rollups::table
+        .filter(rollups::owner_id.eq(owner.as_uuid()))
+        .filter(rollups::function_id.eq(function_id.as_uuid()))
+        .filter(rollups::width_seconds.eq(width.seconds()))
+        .filter(rollups::start.lt(before));
+    Ok(diesel::delete(old).execute(connection)?)
 }
 
 fn key_of(row: &Row) -> Option<RollupKey> {

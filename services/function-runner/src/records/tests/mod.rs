@@ -1,4 +1,5 @@
 mod logs;
+mod retention;
 mod stats;
 
 use std::time::{Duration, Instant};
