@@ -237,33 +237,16 @@ fn beginning_of(result: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use chrono::TimeZone as _;
-    use slipway_kernel::DeploymentId;
-    use slipway_models::functions::{FunctionConfig, Runtime};
 
     use super::*;
-    use crate::domain::Revision;
 
     fn at(millisecond: i64) -> DateTime<Utc> {
         Utc.timestamp_millis_opt(1_700_000_000_000 + millisecond).unwrap()
     }
 
     fn queued() -> Execution {
-        let version = Version {
-            owner: UserId::generate(),
-            function_id: FunctionId::generate(),
-            function_name: "hello".into(),
-            deployment_id: DeploymentId::generate(),
-            number: 3,
-            runtime: Runtime::Python,
-            image: "image".into(),
-            entry: None,
-            config: FunctionConfig::default(),
-            revision: Revision::default(),
-            secrets: Arc::default(),
-        };
+        let version = Version { number: 3, ..Version::sample() };
         Execution::queued(&version, Trigger::Invoke, at(0))
     }
 

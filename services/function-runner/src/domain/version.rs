@@ -35,6 +35,26 @@ pub struct Version {
     pub revision: Revision,
 }
 
+#[cfg(test)]
+impl Version {
+    /// Returns the first version of somebody's python function `hello`, another one at each call.
+    pub fn sample() -> Self {
+        Self {
+            owner: UserId::generate(),
+            function_id: FunctionId::generate(),
+            function_name: "hello".to_owned(),
+            deployment_id: DeploymentId::generate(),
+            number: 1,
+            runtime: Runtime::Python,
+            image: "image".to_owned(),
+            entry: None,
+            config: FunctionConfig::default(),
+            secrets: Arc::default(),
+            revision: Revision::default(),
+        }
+    }
+}
+
 /// Orders what is known of a function's version: a call that read it before a rollback must not bring it back.
 ///
 /// It says nothing of what the version is, so every revision equals every other: a version that comes back is still

@@ -91,25 +91,10 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use slipway_kernel::DeploymentId;
-    use slipway_models::functions::{FunctionConfig, Runtime};
-
     use super::*;
 
     fn version(owner: UserId, function_id: FunctionId, number: i32) -> Version {
-        Version {
-            owner,
-            function_id,
-            function_name: "hello".to_owned(),
-            deployment_id: DeploymentId::generate(),
-            number,
-            runtime: Runtime::Python,
-            image: "image".to_owned(),
-            entry: None,
-            config: FunctionConfig::default(),
-            revision: Revision::default(),
-            secrets: Arc::default(),
-        }
+        Version { owner, function_id, number, ..Version::sample() }
     }
 
     #[test]

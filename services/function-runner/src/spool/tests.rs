@@ -5,30 +5,17 @@ use std::time::{Duration, Instant};
 
 use chrono::{TimeZone as _, Utc};
 use serde_json::Value;
-use slipway_kernel::{DeploymentId, ExecutionId, FunctionId, UserId};
-use slipway_models::functions::{FunctionConfig, LogStream, Runtime};
+use slipway_kernel::ExecutionId;
+use slipway_models::functions::LogStream;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{Execution, LogLine, Revision, Trigger, Version};
+use crate::domain::{Execution, LogLine, Trigger, Version};
 
 type Seen = Arc<Mutex<Vec<SpooledRecord>>>;
 
 fn began() -> Execution {
-    let version = Version {
-        owner: UserId::generate(),
-        function_id: FunctionId::generate(),
-        function_name: "hello".into(),
-        deployment_id: DeploymentId::generate(),
-        number: 1,
-        runtime: Runtime::Node,
-        image: "image".into(),
-        entry: None,
-        config: FunctionConfig::default(),
-        revision: Revision::default(),
-        secrets: Arc::default(),
-    };
-    Execution::queued(&version, Trigger::Invoke, Utc.timestamp_opt(1_700_000_000, 0).unwrap())
+    Execution::queued(&Version::sample(), Trigger::Invoke, Utc.timestamp_opt(1_700_000_000, 0).unwrap())
 }
 
 fn ended(mut execution: Execution) -> Record {

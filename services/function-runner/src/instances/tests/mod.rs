@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use slipway_kernel::{DeploymentId, FunctionId, UserId};
-use slipway_models::functions::{FunctionConfig, Runtime};
+use slipway_kernel::{DeploymentId, UserId};
 use tokio::sync::oneshot;
 
 use super::ledger::{Room, Seat};
@@ -142,19 +141,7 @@ struct Caller {
 }
 
 fn version(change: impl FnOnce(&mut Version)) -> Arc<Version> {
-    let mut version = Version {
-        owner: UserId::generate(),
-        function_id: FunctionId::generate(),
-        function_name: "hello".into(),
-        deployment_id: DeploymentId::generate(),
-        number: 1,
-        runtime: Runtime::Python,
-        image: "image".into(),
-        entry: None,
-        config: FunctionConfig::default(),
-        revision: Revision::default(),
-        secrets: Arc::default(),
-    };
+    let mut version = Version::sample();
     change(&mut version);
     Arc::new(version)
 }

@@ -8,14 +8,14 @@ use chrono::TimeDelta;
 use diesel::RunQueryDsl as _;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use serde_json::Value;
-use slipway_kernel::{Clock as _, DeploymentId, FixedClock, FunctionId};
-use slipway_models::functions::{FunctionConfig, LogStream, Runtime};
+use slipway_kernel::{Clock as _, FixedClock, FunctionId};
+use slipway_models::functions::LogStream;
 use slipway_telemetry::Metrics;
 use slipway_testkit::{TestDatabase, fixed_clock};
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{Revision, Trigger, Version};
+use crate::domain::{Trigger, Version};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,19 +30,7 @@ struct Home {
 impl Home {
     /// Makes a database that holds one function.
     fn new() -> Self {
-        let version = Version {
-            owner: UserId::generate(),
-            function_id: FunctionId::generate(),
-            function_name: "hello".into(),
-            deployment_id: DeploymentId::generate(),
-            number: 1,
-            runtime: Runtime::Python,
-            image: "image".into(),
-            entry: None,
-            config: FunctionConfig::default(),
-            revision: Revision::default(),
-            secrets: Arc::default(),
-        };
+        let version = Version::sample();
         let database = TestDatabase::create("functions", MIGRATIONS);
         diesel::sql_query(format!(
             "INSERT INTO functions VALUES ('{}', '{}', 'hello', 'python', 'active', 1, 1, '{{}}', now(), now())",
