@@ -64,6 +64,37 @@ build_npmrc() {
     [[ -z $registry ]] || printf 'registry=%s\n' "$registry"
 }
 
+# registry_addresses RUNTIME IMAGE: prints where the installer in a runtime's build image finds packages, an address a
+# line.
+registry_addresses() {
+    case $1 in
+        python) podman run --rm --network=none --entrypoint python3 "$2" -c "$pip_addresses" ;;
+        node) podman run --rm --network=none --entrypoint npm "$2" config get registry ;;
+    esac
+}
+
+# pip has no command for the addresses that it uses where none is configured.
+pip_addresses='
+import subprocess, sys
+from pip._internal.models.index import PyPI
+found = subprocess.run([sys.executable, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True)
+print(found.stdout.strip() or f"{PyPI.url}\nhttps://{PyPI.file_storage_domain}")'
+
+# Prints the host and port of each address as BUILD_REGISTRIES has them, a line each.
+registry_hosts() {
+    sed -nE -e 's|/*$|/|' -e 's!^http://(\[[^]/]*\]|[^/:@]+)/.*!\1:80!p' -e 's!^https?://([^/@]+)/.*!\1!p'
+}
+
+# Prints the registries that builds may reach, separated by commas: those of the operator's BUILD_REGISTRIES where it
+# names some, else what scripts/build-runtimes found.
+build_registries() {
+    if [[ -n ${BUILD_REGISTRIES-} ]]; then
+        printf '%s\n' "$BUILD_REGISTRIES"
+    else
+        { sed -s 1d "$STATE_DIR"/registries-* 2>/dev/null || true; } | LC_ALL=C sort -u | paste -sd , -
+    fi
+}
+
 # Prints the path of the bundle of certificate authorities that this host trusts.
 ca_bundle() {
     local bundle

@@ -15,6 +15,12 @@ pub enum RuntimeError {
     /// The build ran and failed by its own fault. `log_tail` is the end of its log, at most 8 KiB.
     #[error("the build failed: {message}")]
     BuildFailed { message: String, log_tail: String },
+    /// A build was ended before it filled the disk.
+    #[error(
+        "the build was ended because the disk has {} MiB left, and builds have to leave {} MiB free",
+        free >> 20, left_free >> 20
+    )]
+    DiskShort { free: u64, left_free: u64 },
     /// This host, or the way the runtime runs on it, cannot do that at all. `what` says why.
     #[error("this host cannot do that: {what}")]
     Unsupported { what: String },

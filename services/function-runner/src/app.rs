@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
-use crate::build::{BuildQueue, Bundles, Images, Workspaces};
+use crate::build::{self, BuildQueue, Bundles, Images, Workspaces};
 use crate::config::Config;
 use crate::handlers::{ArchiveLimit, Idempotency};
 use crate::instances::Instances;
@@ -74,6 +74,7 @@ impl Service for FunctionRunner {
         let (verifier, limit) = (Data::new(host.verifier), Data::new(ArchiveLimit(config.archive_bytes)));
         let (instances, runs) = (parts.instances.clone(), parts.async_runs.clone());
         let (queue, flusher) = (parts.queue.clone(), parts.flusher.clone());
+        let images = Arc::clone(&parts.images);
         let application = Application::bind(
             Self::NAME,
             &config.server,
@@ -87,6 +88,7 @@ impl Service for FunctionRunner {
         )?;
         Ok(application.on_stop(async move {
             queue.stop_all().await;
+            images.settle().await;
             instances.stop().await;
             runs.stop().await;
             flusher.stop().await;
@@ -137,6 +139,7 @@ struct Parts {
     async_runs: Data<AsyncRuns>,
     idempotency: Data<Idempotency>,
     builds: Arc<Builds>,
+    images: Arc<Images>,
     instances: Instances,
     flusher: Flusher,
     queue: BuildQueue,
@@ -154,9 +157,11 @@ impl Parts {
         // First, because it refuses a second process on the same directories before that can do any harm.
         let records = Arc::new(Records::open(config.records.clone(), db.clone(), &clock).await?);
         let flusher = Flusher::start(Arc::clone(&records));
-        let state_dir = config.state_dir.clone();
-        let prepare =
-            move || Ok::<_, std::io::Error>((Workspaces::prepare(&state_dir)?, Bundles::open(&state_dir)?));
+        let (state_dir, install_dir) = (config.state_dir.clone(), config.build.install.directory.clone());
+        let prepare = move || {
+            build::prepare_directory(&install_dir)?;
+            Ok::<_, std::io::Error>((Workspaces::prepare(&state_dir)?, Bundles::open(&state_dir)?))
+        };
         let (workspaces, bundles) = tokio::task::spawn_blocking(prepare).await??;
         let bundles = Arc::new(bundles);
         let instances = Instances::start(
@@ -192,7 +197,7 @@ impl Parts {
         let deployments = Deployments::new(
             db.clone(),
             Arc::clone(&clock),
-            images,
+            Arc::clone(&images),
             Arc::clone(&builds),
             queue.clone(),
             workspaces,
@@ -229,6 +234,7 @@ impl Parts {
             deployments: Data::new(deployments),
             idempotency: Data::new(Idempotency::new(db.clone(), clock)),
             builds,
+            images,
             instances,
             flusher,
             queue,

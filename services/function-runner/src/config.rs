@@ -3,16 +3,17 @@ use std::time::Duration;
 
 use slipway_config::Reader;
 use slipway_db::DatabaseConfig;
-use slipway_runtime::{BuildLimits, PodmanServiceConfig};
+use slipway_runtime::{InstanceLimits, PodmanServiceConfig};
 use slipway_web::ServerConfig;
 
 use crate::archive;
-use crate::build::BuildSettings;
+use crate::build::{BuildSettings, CacheLimits, InstallSettings, Registries};
 use crate::instances::{EgressSettings, InstancesConfig};
 use crate::records::{RecordsConfig, Retention};
 use crate::service::{AsyncConfig, DeploymentLimits};
 
 const MIB: u64 = 1024 * 1024;
+const DAY: Duration = Duration::from_hours(24);
 
 /// The settings of function-runner.
 #[derive(Debug, Clone)]
@@ -63,7 +64,7 @@ impl Config {
             records: RecordsConfig::read(reader, &state_dir),
             retention: Retention::read(reader),
             async_runs: AsyncConfig::read(reader),
-            build: read_build(reader),
+            build: read_build(reader, &state_dir, &run_dir),
             builds_at_a_time: reader.within("BUILDS_AT_A_TIME", 2, 1..=64),
             archive_bytes: MIB * reader.within("ARCHIVE_MAX_MB", 50, 1..=1_024),
             deployments: read_deployments(reader),
@@ -89,18 +90,34 @@ fn read_podman(reader: &mut Reader<'_>, run_dir: &Path) -> PodmanServiceConfig {
     }
 }
 
-fn read_build(reader: &mut Reader<'_>) -> BuildSettings {
+fn read_build(reader: &mut Reader<'_>, state_dir: &Path, run_dir: &Path) -> BuildSettings {
     BuildSettings {
         prefix: reader.or("RUNTIME_IMAGE_PREFIX", "localhost/slipway/".to_owned()),
-        network: reader.optional("BUILD_NETWORK"),
-        limits: BuildLimits {
-            memory: MIB * reader.within("BUILD_MEMORY_MB", 1_024, 64..=262_144),
+        install: read_install(reader, run_dir),
+        cache: CacheLimits {
+            per_owner: reader.within("DEPENDENCY_CACHE_PER_OWNER", 10, 1..=1_000),
+            unused: DAY * reader.within("DEPENDENCY_CACHE_DAYS", 7, 1..=365),
+        },
+        cache_directory: state_dir.join("dependencies"),
+        timeout: Duration::from_secs(reader.within("BUILD_TIMEOUT_SECONDS", 600, 1..=86_400)),
+        owns_storage: reader.or("PODMAN_MANAGED", false),
+    }
+}
+
+fn read_install(reader: &mut Reader<'_>, run_dir: &Path) -> InstallSettings {
+    InstallSettings {
+        directory: run_dir.join("b"),
+        limits: InstanceLimits {
+            memory: MIB * reader.within("BUILD_MEMORY_MB", 2_048, 64..=262_144),
             cpu_millis: reader.within("BUILD_CPU_MILLIS", 2_000, 100..=256_000),
             processes: reader.within("BUILD_PROCESSES", 1_024, 16..=1_000_000),
             open_files: reader.within("BUILD_OPEN_FILES", 8_192, 64..=1_048_576),
+            tmp: MIB * reader.within("BUILD_FILES_MB", 1_024, 16..=262_144),
         },
-        timeout: Duration::from_secs(reader.within("BUILD_TIMEOUT_SECONDS", 600, 1..=86_400)),
-        owns_storage: reader.or("PODMAN_MANAGED", false),
+        output_bytes: MIB * reader.within("BUILD_OUTPUT_MB", 512, 1..=65_536),
+        registries: reader.or("BUILD_REGISTRIES", Registries::default()),
+        transfer_bytes: MIB * reader.within("BUILD_TRANSFER_MB", 2_048, 1..=1_048_576),
+        connections: reader.within("BUILD_CONNECTIONS", 64, 1..=1_024),
     }
 }
 

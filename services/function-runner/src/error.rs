@@ -62,6 +62,8 @@ pub(crate) enum FunctionError {
     TooManyBuilds(usize),
     #[error("{error}\n\n{log}")]
     BuildFailed { error: String, log: String },
+    #[error("the dependencies were not installed: {0}")]
+    InstallFailed(String),
     #[error(transparent)]
     TooManyFollowers(#[from] TooManyFollowers),
     #[error("the deployment was interrupted; it goes on when the service is back")]
@@ -130,7 +132,7 @@ impl From<FunctionError> for Problem {
             FunctionError::Archive(_) => refused("invalid_archive"),
             FunctionError::Project(_) => refused("invalid_project"),
             FunctionError::TooManySecrets(_) => refused("too_many_secrets"),
-            FunctionError::BuildFailed { .. } => refused("build_failed"),
+            FunctionError::BuildFailed { .. } | FunctionError::InstallFailed(_) => refused("build_failed"),
             FunctionError::TooManyBuilds(_) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::new("too_many_builds"), detail)
                     .retry_after(RETRY_A_DEPLOYMENT_SECONDS)

@@ -38,6 +38,10 @@ pub use frame::{
 
 /// Where the bridge dials, inside an instance.
 pub const SOCKET_PATH: &str = "/run/slipway/runner.sock";
+/// Where a container that installs dependencies finds the runner's proxy, its only way to a package registry.
+pub const PROXY_SOCKET_PATH: &str = "/run/slipway/proxy.sock";
+/// Where such a container works: below its temporary files, for nothing else there can be written.
+pub const INSTALL_DIRECTORY: &str = "/tmp/app";
 /// Takes a [`Configure`].
 pub const CONFIGURE_PATH: &str = "/configure";
 /// Loads the handler and tells how that went.

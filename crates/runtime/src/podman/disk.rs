@@ -21,14 +21,7 @@ pub(super) async fn is_short(storage: Option<PathBuf>, left_free: u64) -> Runtim
         if let Some(free) = storage.as_deref().and_then(free_bytes)
             && free < left_free
         {
-            return RuntimeError::BuildFailed {
-                message: format!(
-                    "it was ended because the disk has {} MiB left, and builds have to leave {} MiB free",
-                    free >> 20,
-                    left_free >> 20
-                ),
-                log_tail: String::new(),
-            };
+            return RuntimeError::DiskShort { free, left_free };
         }
         sleep(EVERY).await;
     }

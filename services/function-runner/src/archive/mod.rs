@@ -11,7 +11,7 @@ mod tree;
 mod zipped;
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _};
+use std::io::{BufReader, Read as _, Seek as _};
 use std::path::Path;
 
 pub(crate) use error::{ArchiveError, EntryFault};
@@ -48,6 +48,13 @@ pub(crate) fn unpack(archive: &mut File, root: &Path, limits: &Limits) -> Result
         [0x1f, 0x8b, ..] => tarred::unpack(archive, &mut tree, limits)?,
         _ => return Err(ArchiveError::UnknownFormat),
     }
+    tree.finish()
+}
+
+/// Unpacks a plain tar file that an installation made: as untrusted as an archive, and as [`unpack`] does.
+pub(crate) fn unpack_tar(tar: File, root: &Path, limits: &Limits) -> Result<(), ArchiveError> {
+    let mut tree = Tree::new(root, limits.clone(), tar.metadata()?.len());
+    tarred::unpack_plain(BufReader::new(tar), &mut tree, limits)?;
     tree.finish()
 }
 

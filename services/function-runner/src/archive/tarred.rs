@@ -17,9 +17,14 @@ const MAX_DESCRIPTION_BYTES: u64 = 64 * 1024;
 /// The entries are read raw, so that what describes the next entry is read here, within a bound: the `tar` crate would
 /// read a long name of any length, and a sparse file's map of any size, into memory.
 pub(super) fn unpack(file: &mut File, tree: &mut Tree, limits: &Limits) -> Result<(), ArchiveError> {
+    unpack_plain(MultiGzDecoder::new(BufReader::new(file)), tree, limits)
+}
+
+/// Unpacks a tar file into `tree`.
+pub(super) fn unpack_plain(tar: impl Read, tree: &mut Tree, limits: &Limits) -> Result<(), ArchiveError> {
     let overhead = OVERHEAD_BYTES.saturating_mul(2 * limits.files as u64);
     let stream = Bounded {
-        inner: MultiGzDecoder::new(BufReader::new(file)),
+        inner: tar,
         left: limits.unpacked_bytes.saturating_add(overhead),
         limit: limits.unpacked_bytes,
     };

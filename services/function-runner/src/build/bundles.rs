@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::source::{self, Kind};
+use super::source::{self, Kind, Selection};
 
 /// The most files, directories and links of a bundle, and the most bytes: laying out more is no faster than starting
 /// the version's own image.
@@ -70,8 +70,11 @@ impl Bundles {
         let unfinished = tempfile::tempdir_in(&self.directory)?;
         link_tree(source, &unfinished.path().join("app"))?;
         let (image, base) = (image.to_owned(), base.to_owned());
-        let description =
-            Description { image: image.clone(), base: base.clone(), digest: source::digest(source, &[])? };
+        let description = Description {
+            image: image.clone(),
+            base: base.clone(),
+            digest: source::digest(source, Selection::All, &[])?,
+        };
         fs::write(unfinished.path().join("description.json"), serde_json::to_vec(&description)?)?;
         let mut known = self.known();
         match fs::rename(unfinished.path(), self.path(&image)) {
@@ -115,7 +118,7 @@ impl Bundles {
     fn require_whole(&self, image: &str) -> io::Result<()> {
         let path = self.path(image);
         let kept = read_description(&path).map(|description| description.digest);
-        let found = source::digest(&path.join("app"), &[]);
+        let found = source::digest(&path.join("app"), Selection::All, &[]);
         if kept.is_none() || found.ok() != kept {
             self.remove(image)?;
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the files of a version are damaged"));

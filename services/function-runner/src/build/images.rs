@@ -1,6 +1,7 @@
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 use slipway_db::Database;
@@ -10,8 +11,12 @@ use slipway_runtime::{BuildLimits, BuildSpec, ContainerRuntime, Labels, RuntimeE
 use tokio::sync::Mutex;
 use tracing::Span;
 
-use super::containerfile::containerfile;
-use super::{Bundles, LogTail, Workspace, source};
+use super::dependency_cache::{CacheLimits, DependencyCache};
+use super::install::{InstallSettings, Installer};
+use super::recipe::{Installation, containerfile};
+use super::source::{self, Selection};
+use super::{Bundles, LogTail, Workspace};
+use crate::archive::{self, ArchiveError};
 use crate::error::FunctionError;
 use crate::project::{Dependencies, Project};
 use crate::runner_id::RunnerId;
@@ -21,6 +26,11 @@ use crate::store;
 const RUNTIME_LABEL: &str = "dev.slipway.runtime";
 /// Keeps the cached steps of one owner's builds from another's.
 const OWNER_LABEL: &str = "dev.slipway.owner";
+/// What an image's build may use: it copies files and runs nothing.
+const COPYING: BuildLimits =
+    BuildLimits { memory: 512 << 20, cpu_millis: 2_000, processes: 64, open_files: 1_024 };
+/// The most files, and directories, that an installation may leave.
+const MAX_OUTPUT_FILES: usize = 200_000;
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -29,10 +39,12 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub(crate) struct BuildSettings {
     /// What the names of images begin with.
     pub(crate) prefix: String,
-    /// The bridge network of builds; Podman's default one where it is not named.
-    pub(crate) network: Option<String>,
-    /// What each step of a build may use.
-    pub(crate) limits: BuildLimits,
+    /// How dependencies are installed.
+    pub(crate) install: InstallSettings,
+    /// How long what was installed is kept for the next build.
+    pub(crate) cache: CacheLimits,
+    /// Where it is noted what was used when.
+    pub(crate) cache_directory: PathBuf,
     /// How long a build may take.
     pub(crate) timeout: Duration,
     /// Whether nobody else builds in this Podman's storage: then what lies there at a start is this runner's own.
@@ -47,6 +59,8 @@ pub(crate) struct Images {
     runner: RunnerId,
     settings: BuildSettings,
     bundles: Arc<Bundles>,
+    installer: Installer,
+    cache: Arc<DependencyCache>,
     /// Held from asking whether an image is still named to removing it, and while asking whether it is there.
     removal: Mutex<()>,
 }
@@ -59,7 +73,9 @@ impl Images {
         settings: BuildSettings,
         bundles: Arc<Bundles>,
     ) -> Self {
-        Self { runtime, database, runner, settings, bundles, removal: Mutex::default() }
+        let installer = Installer::new(Arc::clone(&runtime), runner.clone(), settings.install.clone());
+        let cache = Arc::new(DependencyCache::new(settings.cache_directory.clone(), settings.cache));
+        Self { runtime, database, runner, settings, bundles, installer, cache, removal: Mutex::default() }
     }
 
     /// Returns the name of the image that a project of `owner` makes, on the base images that there are now.
@@ -69,10 +85,15 @@ impl Images {
         project: &Project,
         source: PathBuf,
     ) -> Result<String, FunctionError> {
-        let base = self.base_image_id(project.runtime, "").await?;
-        let build_base = self.base_image_id(project.runtime, "-build").await?;
-        let recipe = self.containerfile(owner, project);
-        let work = move || source::digest(&source, &[&base, &build_base, &recipe]);
+        let recipe = self.recipe(owner, project, source.clone()).await?;
+        let salt = format!("{:?}", recipe.installation.map(|installation| installation.command));
+        let work = move || {
+            source::digest(
+                &source,
+                Selection::All,
+                &[&recipe.base_id, &recipe.build_base_id, &recipe.label, &salt],
+            )
+        };
         let digest = slipway_telemetry::spawn_blocking(Span::current(), work).await??;
         Ok(format!("{}function:{}-{digest}", self.settings.prefix, short_digest(owner)))
     }
@@ -89,13 +110,13 @@ impl Images {
         if self.exists(image).await? {
             log.push("the same files were built before: that image is taken");
         } else {
-            self.build(image, owner, project, workspace, log).await?;
+            self.make(image, owner, project, workspace, log).await?;
         }
         self.keep_bundle(image, project, workspace).await;
         Ok(())
     }
 
-    async fn build(
+    async fn make(
         &self,
         image: &str,
         owner: UserId,
@@ -103,15 +124,83 @@ impl Images {
         workspace: &Workspace,
         log: &LogTail,
     ) -> Result<(), FunctionError> {
-        let (root, context) = (workspace.source(), workspace.context());
-        let recipe = self.containerfile(owner, project);
+        let recipe = self.recipe(owner, project, workspace.source()).await?;
+        let (base, selection) = match recipe.installation {
+            None => (self.base_name(project.runtime, ""), Selection::All),
+            Some(installation) => {
+                let installed =
+                    self.dependencies(owner, project.runtime, &recipe, &installation, workspace, log);
+                (installed.await?, Selection::Without(installation.output))
+            }
+        };
+        log.push("packing the image");
+        self.build(image, &containerfile(&base, &recipe.label), workspace.source(), selection, workspace)
+            .await
+    }
+
+    /// Returns the name of an image that is the plain runtime and a project's dependencies, after making it unless it
+    /// is there.
+    async fn dependencies(
+        &self,
+        owner: UserId,
+        runtime: Runtime,
+        recipe: &Recipe,
+        installation: &Installation,
+        workspace: &Workspace,
+        log: &LogTail,
+    ) -> Result<String, FunctionError> {
+        let (root, files, inputs) = (workspace.source(), workspace.files(), installation.inputs);
+        let salt =
+            [&recipe.base_id, &recipe.build_base_id, &recipe.label, installation.command].map(str::to_owned);
+        let digest = move || source::digest(&root, inputs, &salt.each_ref().map(String::as_str));
+        let digest = slipway_telemetry::spawn_blocking(Span::current(), digest).await??;
+        let name = format!("{}{}-{digest}", self.dependencies_prefix(), short_digest(owner));
+        let (cache, used) = (Arc::clone(&self.cache), name.clone());
+        slipway_telemetry::spawn_blocking(Span::current(), move || cache.touch(&used)).await??;
+        if self.exists(&name).await? {
+            log.push("the same dependencies were installed before: they are taken");
+            return Ok(name);
+        }
+        let (root, target) = (workspace.source(), files.clone());
+        let write = move || source::write_files(&root, inputs, &target);
+        slipway_telemetry::spawn_blocking(Span::current(), write).await??;
+        let (build_base, output) = (self.base_name(runtime, "-build"), workspace.output());
+        tokio::time::timeout(
+            self.settings.timeout,
+            self.installer.install(&build_base, installation, &files, &output, log),
+        )
+        .await
+        .map_err(|_| RuntimeError::TimedOut {
+            what: "installing the dependencies",
+            after: self.settings.timeout,
+        })??;
+        let (installed, limits) = (workspace.installed(), self.output_limits());
+        let unpack = {
+            let installed = installed.clone();
+            move || unpack_output(&output, &installed, &limits)
+        };
+        slipway_telemetry::spawn_blocking(Span::current(), unpack).await??;
+        let text = containerfile(&self.base_name(runtime, ""), &recipe.label);
+        self.build(&name, &text, installed, Selection::All, workspace).await?;
+        Ok(name)
+    }
+
+    /// Has Podman build an image that is another and the files below `root`. What fails here is no fault of the owner.
+    async fn build(
+        &self,
+        image: &str,
+        containerfile: &str,
+        root: PathBuf,
+        selection: Selection,
+        workspace: &Workspace,
+    ) -> Result<(), FunctionError> {
+        let (context, containerfile) = (workspace.context(), containerfile.to_owned());
         let spec = self.spec(image, context.clone());
-        let write = move || source::write_context(&root, &recipe, &context);
+        let write = move || source::write_context(&root, selection, &containerfile, &context);
         slipway_telemetry::spawn_blocking(Span::current(), write).await??;
         for attempt in 1.. {
-            match self.runtime.build_image(&spec, &mut |line| log.push(line)).await {
-                Err(RuntimeError::Unavailable { cause }) if attempt < ATTEMPTS => {
-                    log.push(&format!("the container runtime is unavailable ({cause}): trying again"));
+            match self.runtime.build_image(&spec, &mut |line| tracing::debug!(line, "podman")).await {
+                Err(RuntimeError::Unavailable { .. }) if attempt < ATTEMPTS => {
                     tokio::time::sleep(PAUSE).await;
                 }
                 outcome => return Ok(outcome.map(drop)?),
@@ -121,8 +210,9 @@ impl Images {
     }
 
     /// Removes what builds left behind that were going on when this process or Podman was killed. For the start alone.
-    /// Podman does not say whose they are, so in a storage that is shared they are left to its administrator.
+    /// Podman does not say whose its own builds are, so in a storage that is shared they are left to its administrator.
     pub(crate) async fn remove_abandoned_builds(&self) -> Result<(), FunctionError> {
+        self.remove_unknown_installations().await?;
         if !self.settings.owns_storage {
             return Ok(());
         }
@@ -131,6 +221,16 @@ impl Images {
             tracing::info!(builds.removed = removed, "removed what abandoned builds had left");
         }
         Ok(())
+    }
+
+    /// Removes the containers of installations that nobody waits for any more.
+    pub(crate) async fn remove_unknown_installations(&self) -> Result<(), FunctionError> {
+        self.installer.remove_unknown().await
+    }
+
+    /// Waits until what was given up is removed. For the end.
+    pub(crate) async fn settle(&self) {
+        self.installer.settle().await;
     }
 
     /// Removes those of `images` that no deployment names any more. What cannot be removed now is left to
@@ -151,12 +251,19 @@ impl Images {
         }
     }
 
-    /// Removes every image of this runner that no deployment names, and the cached steps of builds.
-    pub(crate) async fn sweep(&self) -> Result<(), FunctionError> {
+    /// Removes every image of this runner that no deployment names, what is stale of installed dependencies, and the
+    /// cached steps of builds.
+    pub(crate) async fn sweep(&self, now: SystemTime) -> Result<(), FunctionError> {
         let labels = Labels::from([(RunnerId::LABEL.to_owned(), self.runner.to_string())]);
-        let images = self.runtime.list_images(&labels).await?;
-        let tags = images.into_iter().flat_map(|image| image.tags);
-        self.remove_unnamed(tags.chain(self.bundles.images()).collect()).await;
+        let tags = self.runtime.list_images(&labels).await?.into_iter().flat_map(|image| image.tags);
+        let prefix = self.dependencies_prefix();
+        let (installed, functions): (Vec<_>, Vec<_>) = tags.partition(|tag| tag.starts_with(&prefix));
+        self.remove_unnamed(functions.into_iter().chain(self.bundles.images()).collect()).await;
+        let cache = Arc::clone(&self.cache);
+        let find = move || cache.take_stale(installed, now);
+        for image in slipway_telemetry::spawn_blocking(Span::current(), find).await? {
+            self.runtime.remove_image(&image).await?;
+        }
         self.runtime.prune_dangling(&labels).await?;
         Ok(())
     }
@@ -183,7 +290,7 @@ impl Images {
     }
 
     async fn base_image_id(&self, runtime: Runtime, suffix: &str) -> Result<String, FunctionError> {
-        let name = format!("{}{runtime}{suffix}:latest", self.settings.prefix);
+        let name = self.base_name(runtime, suffix);
         let found = base_image_id(&*self.runtime, runtime, &name).await?;
         found.ok_or(FunctionError::NoBaseImage(name))
     }
@@ -204,10 +311,37 @@ impl Images {
         }
     }
 
-    fn containerfile(&self, owner: UserId, project: &Project) -> String {
+    fn dependencies_prefix(&self) -> String {
+        format!("{}dependencies:", self.settings.prefix)
+    }
+
+    fn base_name(&self, runtime: Runtime, suffix: &str) -> String {
+        format!("{}{runtime}{suffix}:latest", self.settings.prefix)
+    }
+
+    /// Finds out what makes an image of a project now.
+    async fn recipe(&self, owner: UserId, project: &Project, root: PathBuf) -> Result<Recipe, FunctionError> {
+        let read = {
+            let project = project.clone();
+            move || Installation::of(&project, &root)
+        };
+        let installation = slipway_telemetry::spawn_blocking(Span::current(), read).await?;
+        let base_id = self.base_image_id(project.runtime, "").await?;
+        let build_base_id = match installation {
+            Some(_) => self.base_image_id(project.runtime, "-build").await?,
+            None => String::new(),
+        };
         let label =
             format!("LABEL {OWNER_LABEL}={} {}={}", short_digest(owner), RunnerId::LABEL, self.runner);
-        containerfile(&self.settings.prefix, &label, project.runtime, project.dependencies)
+        Ok(Recipe { installation, base_id, build_base_id, label })
+    }
+
+    fn output_limits(&self) -> archive::Limits {
+        archive::Limits {
+            files: MAX_OUTPUT_FILES,
+            unpacked_bytes: self.settings.install.output_bytes,
+            ..archive::Limits::default()
+        }
     }
 
     fn spec(&self, image: &str, context: PathBuf) -> BuildSpec {
@@ -218,8 +352,8 @@ impl Images {
             // The Containerfile's own: those given here would each be a step more.
             labels: Labels::new(),
             build_args: Labels::new(),
-            network: self.settings.network.clone(),
-            limits: self.settings.limits,
+            network: None,
+            limits: COPYING,
             timeout: self.settings.timeout,
         }
     }
@@ -235,6 +369,33 @@ pub(crate) async fn base_image_id(
     let images = containers.list_images(&labels).await?;
     let found = images.into_iter().find(|image| image.tags.iter().any(|tag| tag == name));
     Ok(found.map(|image| image.id.to_string()))
+}
+
+/// What an image of a project is made of, besides its files.
+struct Recipe {
+    installation: Option<Installation>,
+    /// The ids of the plain runtime's image, and of the one that installs (empty where nothing is installed).
+    base_id: String,
+    build_base_id: String,
+    /// The instruction that keeps the cached steps of owners apart.
+    label: String,
+}
+
+/// Unpacks what an installation made, which may be nothing, by the rules for archives of strangers.
+fn unpack_output(tar: &Path, target: &Path, limits: &archive::Limits) -> Result<(), FunctionError> {
+    if target.exists() {
+        // Of an attempt that a restart ended.
+        std::fs::remove_dir_all(target)?;
+    }
+    std::fs::create_dir(target)?;
+    let outcome = archive::unpack_tar(File::open(tar)?, target, limits);
+    // Both lie in the workspace while the image is built.
+    std::fs::remove_file(tar)?;
+    match outcome {
+        Ok(()) | Err(ArchiveError::Empty) => Ok(()),
+        Err(ArchiveError::Host(cause)) => Err(cause.into()),
+        Err(fault) => Err(FunctionError::InstallFailed(format!("what they leave cannot be used: {fault}"))),
+    }
 }
 
 /// Names an owner in images without telling who it is.

@@ -1,16 +1,23 @@
 //! Makes images of projects: the files of a deployment, the queue, and what Podman is given.
 
 mod bundles;
-mod containerfile;
+mod dependency_cache;
 mod images;
+mod install;
 mod log;
+mod proxy;
 mod queue;
+mod recipe;
+mod registries;
 mod source;
 mod workspace;
 
 pub(crate) use bundles::Bundles;
 pub(crate) use bundles::create_directory;
+pub(crate) use dependency_cache::CacheLimits;
 pub(crate) use images::{BuildSettings, Images, base_image_id};
+pub(crate) use install::{InstallSettings, prepare_directory};
 pub(crate) use log::{LogTail, tail};
 pub(crate) use queue::{BuildQueue, Ticket};
+pub(crate) use registries::Registries;
 pub(crate) use workspace::{Workspace, Workspaces};

@@ -20,8 +20,28 @@ pub(super) enum Kind {
     Link { target: String },
 }
 
+/// Which of the files of a project are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Selection {
+    All,
+    /// These, at the root.
+    Only(&'static [&'static str]),
+    /// All but a directory at the root.
+    Without(&'static str),
+}
+
+impl Selection {
+    fn holds(self, path: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.contains(&path),
+            Self::Without(directory) => path.split('/').next() != Some(directory),
+        }
+    }
+}
+
 /// Digests all that lies below `root`: paths, executable bits and contents, and `salt` before it all. Blocking.
-pub(super) fn digest(root: &Path, salt: &[&str]) -> io::Result<String> {
+pub(super) fn digest(root: &Path, selection: Selection, salt: &[&str]) -> io::Result<String> {
     let mut hash = Sha256::new();
     let field = |hash: &mut Sha256, bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_be_bytes());
@@ -30,7 +50,7 @@ pub(super) fn digest(root: &Path, salt: &[&str]) -> io::Result<String> {
     for text in salt {
         field(&mut hash, text.as_bytes());
     }
-    for entry in walk(root)? {
+    for entry in walk(root)?.into_iter().filter(|entry| selection.holds(&entry.path)) {
         field(&mut hash, entry.path.as_bytes());
         match entry.kind {
             Kind::Directory => field(&mut hash, b"directory"),
@@ -56,40 +76,50 @@ pub(super) fn digest(root: &Path, salt: &[&str]) -> io::Result<String> {
     Ok(hex::encode(hash.finalize()))
 }
 
-/// Writes the context as a tar file: the Containerfile, and all below `root` in `app`. Owners and times are the same
-/// for the same files. Blocking.
-pub(super) fn write_context(root: &Path, containerfile: &str, context: &Path) -> io::Result<()> {
+/// Writes the context as a tar file: the Containerfile, and the selected files below `root` in `app`. Owners and times
+/// are the same for the same files. Blocking.
+pub(super) fn write_context(
+    root: &Path,
+    selection: Selection,
+    containerfile: &str,
+    context: &Path,
+) -> io::Result<()> {
     let mut tar = Builder::new(BufWriter::new(File::create(context)?));
-    append(
-        &mut tar,
-        EntryType::Regular,
-        0o644,
-        "Containerfile",
-        containerfile.len() as u64,
-        containerfile.as_bytes(),
-    )?;
+    let bytes = containerfile.len() as u64;
+    append(&mut tar, EntryType::Regular, 0o644, "Containerfile", bytes, containerfile.as_bytes())?;
     append(&mut tar, EntryType::Directory, 0o755, "app/", 0, io::empty())?;
-    for entry in walk(root)? {
-        let path = format!("app/{}", entry.path);
+    append_all(&mut tar, root, selection, "app/")?;
+    tar.into_inner()?.flush()
+}
+
+/// Writes the selected files below `root` as a tar file. Blocking.
+pub(super) fn write_files(root: &Path, selection: Selection, target: &Path) -> io::Result<()> {
+    let mut tar = Builder::new(BufWriter::new(File::create(target)?));
+    append_all(&mut tar, root, selection, "")?;
+    tar.into_inner()?.flush()
+}
+
+fn append_all(
+    tar: &mut Builder<impl Write>,
+    root: &Path,
+    selection: Selection,
+    prefix: &str,
+) -> io::Result<()> {
+    for entry in walk(root)?.into_iter().filter(|entry| selection.holds(&entry.path)) {
+        let path = format!("{prefix}{}", entry.path);
         match entry.kind {
-            Kind::Directory => append(&mut tar, EntryType::Directory, 0o755, &path, 0, io::empty())?,
+            Kind::Directory => append(tar, EntryType::Directory, 0o755, &path, 0, io::empty())?,
             Kind::File { executable, bytes } => {
                 let mode = if executable { 0o755 } else { 0o644 };
-                append(
-                    &mut tar,
-                    EntryType::Regular,
-                    mode,
-                    &path,
-                    bytes,
-                    File::open(root.join(&entry.path))?,
-                )?;
+                let file = File::open(root.join(&entry.path))?;
+                append(tar, EntryType::Regular, mode, &path, bytes, file)?;
             }
             Kind::Link { target } => {
                 tar.append_link(&mut header(EntryType::Symlink, 0o777, 0), &path, &target)?;
             }
         }
     }
-    tar.into_inner()?.flush()
+    Ok(())
 }
 
 fn append(
@@ -159,10 +189,13 @@ mod tests {
     #[test]
     fn the_same_files_have_the_same_digest_and_context() {
         let (one, other) = (project("1"), project("1"));
-        assert_eq!(digest(one.path(), &["o"]).unwrap(), digest(other.path(), &["o"]).unwrap());
+        assert_eq!(
+            digest(one.path(), Selection::All, &["o"]).unwrap(),
+            digest(other.path(), Selection::All, &["o"]).unwrap()
+        );
         let context = |root: &Path| {
             let file = tempfile::NamedTempFile::new().unwrap();
-            write_context(root, "FROM x\n", file.path()).unwrap();
+            write_context(root, Selection::All, "FROM x\n", file.path()).unwrap();
             fs::read(file.path()).unwrap()
         };
         assert_eq!(context(one.path()), context(other.path()));
@@ -171,18 +204,18 @@ mod tests {
     #[test]
     fn any_difference_makes_another_digest() {
         let root = project("1");
-        let plain = digest(root.path(), &["a", "b"]).unwrap();
-        assert_ne!(digest(root.path(), &["a", "c"]).unwrap(), plain);
-        assert_ne!(digest(root.path(), &["ab"]).unwrap(), plain);
-        assert_ne!(digest(project("2").path(), &["a", "b"]).unwrap(), plain);
+        let plain = digest(root.path(), Selection::All, &["a", "b"]).unwrap();
+        assert_ne!(digest(root.path(), Selection::All, &["a", "c"]).unwrap(), plain);
+        assert_ne!(digest(root.path(), Selection::All, &["ab"]).unwrap(), plain);
+        assert_ne!(digest(project("2").path(), Selection::All, &["a", "b"]).unwrap(), plain);
         fs::set_permissions(root.path().join("main.py"), fs::Permissions::from_mode(0o755)).unwrap();
-        assert_ne!(digest(root.path(), &["a", "b"]).unwrap(), plain);
+        assert_ne!(digest(root.path(), Selection::All, &["a", "b"]).unwrap(), plain);
     }
 
     #[test]
     fn the_context_holds_the_containerfile_and_the_project_as_it_is() {
         let (root, file) = (project("1"), tempfile::NamedTempFile::new().unwrap());
-        write_context(root.path(), "FROM x\n", file.path()).unwrap();
+        write_context(root.path(), Selection::All, "FROM x\n", file.path()).unwrap();
         let mut archive = tar::Archive::new(File::open(file.path()).unwrap());
         let paths: Vec<String> = archive
             .entries()
@@ -190,5 +223,22 @@ mod tests {
             .map(|entry| entry.unwrap().path().unwrap().display().to_string())
             .collect();
         assert_eq!(paths, ["Containerfile", "app/", "app/lib", "app/lib/a.py", "app/link", "app/main.py"]);
+    }
+
+    #[test]
+    fn what_is_not_selected_is_neither_digested_nor_written() {
+        let (one, other) = (project("1"), project("2"));
+        for selection in [Selection::Only(&["main.py", "not-there"]), Selection::Without("lib")] {
+            assert_eq!(
+                digest(one.path(), selection, &[]).unwrap(),
+                digest(other.path(), selection, &[]).unwrap()
+            );
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        write_files(one.path(), Selection::Without("lib"), file.path()).unwrap();
+        let mut archive = tar::Archive::new(File::open(file.path()).unwrap());
+        let paths =
+            archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
+        assert_eq!(paths.collect::<Vec<_>>(), ["link", "main.py"]);
     }
 }

@@ -75,6 +75,21 @@ impl Workspace {
         self.path.join("context.tar")
     }
 
+    /// Returns where the files go that an installation is given.
+    pub(super) fn files(&self) -> PathBuf {
+        self.path.join("files.tar")
+    }
+
+    /// Returns where the tar goes that an installation makes.
+    pub(super) fn output(&self) -> PathBuf {
+        self.path.join("output.tar")
+    }
+
+    /// Returns where that tar is unpacked.
+    pub(super) fn installed(&self) -> PathBuf {
+        self.path.join("installed")
+    }
+
     /// Keeps the files for the next start.
     pub(crate) fn keep(mut self) {
         self.is_kept = true;

@@ -193,9 +193,10 @@ impl Builds {
 /// Says in words for the owner why a deployment failed. What is no fault of theirs goes to our log.
 fn explain(fault: &FunctionError) -> String {
     match fault {
-        FunctionError::Runtime(
-            fault @ (RuntimeError::BuildFailed { .. } | RuntimeError::TimedOut { .. }),
-        ) => fault.to_string(),
+        FunctionError::InstallFailed(_)
+        | FunctionError::Runtime(RuntimeError::DiskShort { .. } | RuntimeError::TimedOut { .. }) => {
+            fault.to_string()
+        }
         other => {
             tracing::error!(error = %other, "a deployment failed by a fault of the platform");
             "the platform failed to carry this out: deploy it again".to_owned()

@@ -14,6 +14,7 @@ use crate::store;
 
 const RETRY: Duration = Duration::from_secs(2);
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
+const SWEEP_CONTAINERS_EVERY: Duration = Duration::from_mins(1);
 const RESTARTED: &str = "runner_restarted: the runner was restarted while this was on its way, and its files are no \
                          longer there as they were: deploy it again";
 
@@ -31,11 +32,15 @@ impl Builds {
                 tracing::warn!(error = %fault, "cannot find the functions that keep instances ready: trying again");
                 tokio::time::sleep(RETRY).await;
             }
-            let mut due = tokio::time::interval(SWEEP_EVERY);
+            let mut images = tokio::time::interval(SWEEP_EVERY);
+            let mut containers = tokio::time::interval(SWEEP_CONTAINERS_EVERY);
             loop {
-                due.tick().await;
-                if let Err(fault) = self.images.sweep().await {
-                    tracing::warn!(error = %fault, "images that nobody names were not swept");
+                let swept = tokio::select! {
+                    _ = images.tick() => self.images.sweep(self.clock.now().into()).await,
+                    _ = containers.tick() => self.images.remove_unknown_installations().await,
+                };
+                if let Err(fault) = swept {
+                    tracing::warn!(error = %fault, "what builds left was not swept");
                 }
             }
         };

@@ -225,6 +225,14 @@ impl TestRunner {
         podman().list_owned(&labels).await.unwrap().len()
     }
 
+    /// Returns how many installations go on, by their containers and their directories.
+    pub(crate) async fn installations(&self) -> usize {
+        let mut labels = labels(self.surroundings().state.path());
+        labels.insert("dev.slipway.kind".to_owned(), "build".to_owned());
+        let directories = std::fs::read_dir(self.surroundings().run.path().join("b")).unwrap().count();
+        podman().list_owned(&labels).await.unwrap().len() + directories
+    }
+
     /// Returns the names of what lies in a directory of its state.
     pub(crate) fn state(&self, directory: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.surroundings().state.path().join(directory)).unwrap();

@@ -13,6 +13,7 @@ mod deployed;
 mod egress;
 mod faults;
 mod harness;
+mod installation;
 mod instances;
 mod invoke;
 mod migrations;
