@@ -38,14 +38,15 @@ pub(super) async fn remove(transport: &Transport, reference: &str) -> Result<boo
     }
 }
 
-/// Whether Podman failed because another request removed an image or a layer that it was going through, or was
-/// about to build on. Nobody names a layer, so one that is missing is always such a race.
+/// Whether Podman failed because another request removed an image, its data or a layer that it was going through, or
+/// was about to build on. Nobody names a layer or data, so what is missing of them is always such a race.
 fn is_race(error: &RuntimeError) -> bool {
     let (RuntimeError::Refused { what } | RuntimeError::BuildFailed { message: what, .. }) = error else {
         return false;
     };
     let listing = ["reading image", "top layer info", "locating image with ID", "committing"];
     what.ends_with("layer not known")
+        || what.ends_with("size is not known")
         || (what.ends_with("image not known") && listing.iter().any(|part| what.contains(part)))
 }
 
@@ -124,6 +125,10 @@ mod tests {
             |message: &str| RuntimeError::BuildFailed { message: message.into(), log_tail: String::new() };
         assert!(is_race(&failed("committing the finished image: creating image \"0ed0\": layer not known")));
         assert!(is_race(&failed("committing container for step COPY: copying layers: image not known")));
+        let listed = RuntimeError::Refused {
+            what: "reading data blob size \"sha256:98c8\" for \"98c8\": size is not known".into(),
+        };
+        assert!(is_race(&listed));
         assert!(!is_race(&failed("creating build container: localhost/base: image not known")));
         assert!(!is_race(&failed("the command /bin/false exited with status 1")));
     }
