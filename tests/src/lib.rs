@@ -12,8 +12,12 @@ mod cluster;
 mod containers;
 mod platform;
 mod projects;
+mod victims;
+mod waiting;
 
 pub use cluster::TestCluster;
 pub use containers::{containers_of, images_of, kill_container, networks_of, processes_of, watchers_of};
 pub use platform::{ADMIN_PASSWORD, Mode, Platform};
 pub use projects::{Project, pack};
+pub use victims::{Blow, Victims};
+pub use waiting::eventually;

@@ -3,18 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use slipway_clients::ClientError;
 use slipway_clients::platform::Client;
-use slipway_end_to_end::{
-    Mode, Platform, TestCluster, containers_of, kill_container, networks_of, watchers_of,
-};
+use slipway_end_to_end::{Blow, Platform, Victims, containers_of, networks_of, watchers_of};
 use slipway_kernel::{ExecutionId, FunctionId};
 use slipway_models::functions::{ExecutionBody, ExecutionStatus};
-use slipway_runtime::{PodmanService, PodmanServiceConfig};
-use slipway_testkit::required_setting;
 use tokio::task::JoinSet;
 
 use crate::support::{call, client_of, delete, deploy_with, eventually, token_of};
@@ -42,14 +38,6 @@ def handle(request, context):
 /// What a call is asked to do; few are late, for each of these takes its instance with it.
 const KINDS: [&str; 10] = ["ok", "fail", "slow", "print", "large", "ok", "fail", "slow", "ok", "late"];
 
-#[derive(Debug, Clone, Copy)]
-enum Blow {
-    Runner,
-    Podman,
-    Container,
-    Postgres,
-}
-
 /// `SplitMix64`: the same numbers for the same seed.
 struct Random(u64);
 
@@ -63,7 +51,7 @@ impl Random {
 
     /// Twice each blow, in any order.
     fn blows(&mut self) -> Vec<Blow> {
-        let mut blows = [Blow::Runner, Blow::Podman, Blow::Container, Blow::Postgres].repeat(2);
+        let mut blows = Blow::ALL.repeat(2);
         for last in (1..blows.len()).rev() {
             blows.swap(last, self.below(last + 1));
         }
@@ -84,18 +72,11 @@ async fn whatever_is_killed_every_acknowledged_call_has_one_final_record_and_not
     let seed = seed();
     println!("SLIPWAY_CHAOS_SEED={seed}");
     let mut random = Random(seed);
-    let cluster = TestCluster::start_new();
-    let own = tempfile::tempdir().unwrap();
-    let podman = PodmanService::start(podman_settings(own.path())).await.unwrap();
-    let socket = own.path().join("podman.sock").display().to_string();
-    let mut settings = cluster.settings();
-    settings.push(("PODMAN_SOCKET", &socket));
-    settings.push(("INSTANCE_SWEEP_SECONDS", "1"));
-    let mut platform = Platform::start_with(Mode::Standalone, &settings).await;
-    let token = token_of(&platform, "ada").await;
-    let ada = client_of(&platform, &token);
+    let mut victims = Victims::start_with(&[("INSTANCE_SWEEP_SECONDS", "1")]).await;
+    let token = token_of(&victims.platform, "ada").await;
+    let ada = client_of(&victims.platform, &token);
     let config = json!({"timeout_ms": 3_000, "max_instances": 3});
-    let id = deploy_with(&platform, &token, "mixed", MIXED, Some(config)).await;
+    let id = deploy_with(&victims.platform, &token, "mixed", MIXED, Some(config)).await;
 
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut callers = call_from_several(&ada, id, &acknowledged);
@@ -105,7 +86,7 @@ async fn whatever_is_killed_every_acknowledged_call_has_one_final_record_and_not
         let moment = share * index + random.below(share);
         eventually("the moment", async || (acknowledged.load(Ordering::SeqCst) >= moment).then_some(()))
             .await;
-        let restarted = strike(blow, &mut platform, &podman, &cluster, &mut random).await;
+        let restarted = victims.strike(blow, |containers| random.below(containers)).await;
         eventually("an answer", async || ada.invoke(id, &call(json!({"what": "ok"}))).await.ok()).await;
         eventually("a list", async || ada.executions(id, None).await.ok()).await;
         println!("{blow:?} after {moment} calls: served again after {:?}", restarted.elapsed());
@@ -122,17 +103,8 @@ async fn whatever_is_killed_every_acknowledged_call_has_one_final_record_and_not
             recorded.get(&execution).unwrap_or_else(|| panic!("{execution} has no record; seed {seed}"));
         assert_eq!(run.status, status, "seed {seed}: {run:#?}");
     }
-    nothing_is_orphaned(&mut platform, &ada, id).await;
-    podman.stop().await;
-}
-
-/// A Podman service of this test's own, on the storage of all.
-fn podman_settings(directory: &std::path::Path) -> PodmanServiceConfig {
-    PodmanServiceConfig {
-        socket: directory.join("podman.sock"),
-        containers_conf: Some(required_setting("CONTAINERS_CONF").into()),
-        storage_conf: Some(required_setting("CONTAINERS_STORAGE_CONF").into()),
-    }
+    nothing_is_orphaned(&mut victims.platform, &ada, id).await;
+    victims.end().await;
 }
 
 type Told = HashMap<ExecutionId, ExecutionStatus>;
@@ -183,44 +155,6 @@ async fn told_of(ada: &Client, id: FunctionId, what: &str) -> Option<(ExecutionI
     let status =
         if fault.status() == Some(504) { ExecutionStatus::TimedOut } else { ExecutionStatus::Failed };
     Some((execution, status))
-}
-
-/// Kills as `kill -9` does, and starts again what nobody else would. Returns when that began.
-async fn strike(
-    blow: Blow,
-    platform: &mut Platform,
-    podman: &PodmanService,
-    cluster: &TestCluster,
-    random: &mut Random,
-) -> Instant {
-    match blow {
-        Blow::Runner => {
-            platform.kill();
-            let restarted = Instant::now();
-            platform.restart().await;
-            restarted
-        }
-        Blow::Podman => {
-            let process = eventually("Podman's process", async || podman.process()).await;
-            let killed = std::process::Command::new("kill").args(["-9", &process.to_string()]).status();
-            assert!(killed.unwrap().success());
-            Instant::now()
-        }
-        Blow::Container => {
-            let containers = eventually("a container", async || {
-                Some(containers_of(&platform.state())).filter(|all| !all.is_empty())
-            })
-            .await;
-            kill_container(&containers[random.below(containers.len())]);
-            Instant::now()
-        }
-        Blow::Postgres => {
-            cluster.crash();
-            let restarted = Instant::now();
-            cluster.start();
-            restarted
-        }
-    }
 }
 
 /// All runs of a function by their ids, once each has ended.

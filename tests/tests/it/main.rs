@@ -1,5 +1,5 @@
 //! The platform end to end: its programs, real PostgreSQL, real Podman, over HTTP and by the command line.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that panics has said what is wrong")]
+#![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
 mod archives;
 mod bad_input;

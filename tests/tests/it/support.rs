@@ -1,28 +1,13 @@
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use slipway_clients::platform::Client;
+pub(crate) use slipway_end_to_end::eventually;
 use slipway_end_to_end::{ADMIN_PASSWORD, Platform, Project, pack};
 use slipway_kernel::FunctionId;
 use slipway_models::functions::InvokeRequest;
 use slipway_runtime::{ContainerRuntime as _, PodmanConfig, PodmanRuntime};
 use slipway_testkit::required_setting;
-
-/// Waits for a condition, with a bound that only a hung platform reaches.
-pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-    let met = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), met)
-        .await
-        .unwrap_or_else(|_| panic!("{what} did not come about"))
-}
 
 /// Whether Podman runs without root here: all instances share the ids of one user then, and none has a network.
 pub(crate) async fn is_rootless() -> bool {

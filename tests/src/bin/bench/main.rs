@@ -12,6 +12,7 @@ mod cold;
 mod direct;
 mod figures;
 mod function;
+mod recovery;
 mod warm;
 
 use std::process::ExitCode;
@@ -21,9 +22,11 @@ use std::process::ExitCode;
 enum Theme {
     Warm,
     Cold,
+    Recovery,
 }
 
-const THEMES: [(&str, Theme); 2] = [("warm", Theme::Warm), ("cold", Theme::Cold)];
+const THEMES: [(&str, Theme); 3] =
+    [("warm", Theme::Warm), ("cold", Theme::Cold), ("recovery", Theme::Recovery)];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -41,6 +44,7 @@ async fn main() -> ExitCode {
         match theme {
             Theme::Warm => warm::measure().await,
             Theme::Cold => cold::measure().await,
+            Theme::Recovery => recovery::measure().await,
         }
         println!();
     }
