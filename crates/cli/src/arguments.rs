@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
-use slipway_kernel::{Clock as _, ExecutionId, SystemClock};
-use slipway_models::functions::{Runtime, StatsPeriod};
+use slipway_kernel::{Clock as _, ExecutionId, SigningKeyId, SystemClock};
+use slipway_models::functions::{Runtime, SigningScheme, StatsPeriod};
 
 /// The meaning of the exit statuses, as `--help` tells it.
 pub(crate) const EXIT_STATUSES: &str = "\
@@ -83,6 +83,12 @@ pub(crate) enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// Set, list and remove what a function is told in secret
+    #[command(subcommand)]
+    Secrets(Secrets),
+    /// Make, list and remove keys that sign calls of a function
+    #[command(subcommand)]
+    Keys(Keys),
     Delete(Delete),
 }
 
@@ -205,6 +211,72 @@ pub(crate) struct Stats {
     pub(crate) period: StatsPeriod,
 }
 
+#[derive(Subcommand)]
+pub(crate) enum Secrets {
+    Set(SetSecrets),
+    /// List the secrets of a function; their values are shown to nobody
+    List {
+        /// The function's name or id
+        function: String,
+    },
+    /// Remove a secret of a function; its next call does not know it
+    Remove {
+        /// The function's name or id
+        function: String,
+        /// The secret's name
+        name: String,
+    },
+}
+
+/// Set a secret, or those of a file; the function's next call knows them
+#[derive(Args)]
+#[command(
+    after_help = "The value is asked for on the terminal, or is all of standard input but for the line end at its \
+    end; never an argument, which other users of the machine could see."
+)]
+pub(crate) struct SetSecrets {
+    /// The function's name or id
+    pub(crate) function: String,
+
+    /// The secret's name: the variable that holds it, such as `STRIPE_KEY`
+    #[arg(required_unless_present = "from_env_file")]
+    pub(crate) name: Option<String>,
+
+    /// Set those of a file of NAME=VALUE lines, or of standard input (-): # begins a comment line, and quotes around a
+    /// value are taken off
+    #[arg(long, value_name = "FILE", conflicts_with = "name")]
+    pub(crate) from_env_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Keys {
+    /// Make a key: prints its id and, this once, its secret
+    Create {
+        /// The function's name or id
+        function: String,
+
+        /// What to call it: at most 100 characters
+        #[arg(long, short)]
+        name: Option<String>,
+
+        /// How calls are signed with it: HTTP Message Signatures, or the headers of `ContainerPub` clients
+        #[arg(long, default_value = "rfc9421", value_parser = scheme_parser())]
+        scheme: SigningScheme,
+    },
+    /// List the keys of a function, without their secrets
+    List {
+        /// The function's name or id
+        function: String,
+    },
+    /// Remove a key: no call is let in for it from then on
+    Remove {
+        /// The function's name or id
+        function: String,
+        /// The key, as `slipway keys list` shows it
+        key: SigningKeyId,
+    },
+}
+
 /// Delete a function with its versions, runs and logs
 #[derive(Args)]
 pub(crate) struct Delete {
@@ -225,6 +297,12 @@ fn runtime_parser() -> impl clap::builder::TypedValueParser<Value = Runtime> {
 fn period_parser() -> impl clap::builder::TypedValueParser<Value = StatsPeriod> {
     PossibleValuesParser::new(StatsPeriod::ALL.map(StatsPeriod::as_str)).try_map(|name| {
         StatsPeriod::ALL.into_iter().find(|period| period.as_str() == name).ok_or("unknown period")
+    })
+}
+
+fn scheme_parser() -> impl clap::builder::TypedValueParser<Value = SigningScheme> {
+    PossibleValuesParser::new(SigningScheme::ALL.map(SigningScheme::as_str)).try_map(|name| {
+        SigningScheme::ALL.into_iter().find(|scheme| scheme.as_str() == name).ok_or("unknown scheme")
     })
 }
 

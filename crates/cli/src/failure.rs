@@ -65,6 +65,12 @@ impl Failure {
         self
     }
 
+    /// Says which of several things failed.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.message = format!("{name}: {}", self.message);
+        self
+    }
+
     pub(crate) fn exit_status(&self) -> u8 {
         self.kind as u8
     }

@@ -92,6 +92,8 @@ typed_id! {
     SecretId = "secret";
     /// A sign-in and the family of tokens that came of it.
     SessionId = "session";
+    /// A key that signs calls of one function.
+    SigningKeyId = "signing key";
     /// An access token, by its `jti`.
     TokenId = "token";
     /// A person's account.

@@ -10,6 +10,6 @@ pub use clock::{Clock, FixedClock, SharedClock, SystemClock};
 pub use code::ErrorCode;
 pub use id::{
     DeploymentId, ExecutionId, FunctionId, InstanceId, InvalidId, LogLineId, RequestId, SecretId, SessionId,
-    TokenId, UserId,
+    SigningKeyId, TokenId, UserId,
 };
 pub use page::{Cursor, InvalidPage, Page, PageRequest};

@@ -6,7 +6,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use slipway_kernel::{DeploymentId, ExecutionId, FunctionId};
+use slipway_kernel::{DeploymentId, ExecutionId, FunctionId, SigningKeyId};
 use utoipa::ToSchema;
 
 /// What runs a function's code.
@@ -115,7 +115,7 @@ pub struct FunctionConfigPatch {
 }
 
 /// `PUT /functions/{id}/secrets/{key}`.
-#[derive(Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Value")]
 pub struct SecretRequest {
     /// The secret: text of at most 32 KiB.
@@ -157,6 +157,76 @@ pub struct SecretBody {
     pub created_at: DateTime<Utc>,
     /// When it was last set.
     pub updated_at: DateTime<Utc>,
+}
+
+/// How calls are signed with a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SigningScheme {
+    /// HTTP Message Signatures (RFC 9421) over method, path, query and the digest of the body.
+    #[default]
+    Rfc9421,
+    /// `X-Api-Key`, `X-Timestamp` and `X-Signature` over time and body, as clients of `ContainerPub` sign.
+    ContainerPub,
+}
+
+impl SigningScheme {
+    /// Every scheme, the default first.
+    pub const ALL: [Self; 2] = [Self::Rfc9421, Self::ContainerPub];
+
+    /// Returns the name as it goes over the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rfc9421 => "rfc9421",
+            Self::ContainerPub => "containerpub",
+        }
+    }
+}
+
+/// The request of `POST /functions/{id}/keys`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKeyRequest {
+    /// What its owner calls it: at most 100 characters; none when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How calls are signed with it; `rfc9421` when absent.
+    #[serde(default)]
+    pub scheme: SigningScheme,
+}
+
+/// A key that signs calls of a function: all but its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SigningKeyBody {
+    /// The key, as signatures name it.
+    #[schema(value_type = String, format = Uuid)]
+    pub id: SigningKeyId,
+    /// What its owner calls it.
+    pub name: Option<String>,
+    /// How calls are signed with it.
+    pub scheme: SigningScheme,
+    /// How its secret begins.
+    #[schema(example = "slf_Zm9v")]
+    pub prefix: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// The answer to `POST /functions/{id}/keys`: the only one that has the secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewSigningKeyBody {
+    /// The key.
+    #[serde(flatten)]
+    pub key: SigningKeyBody,
+    /// What signs: the bytes of this text are the key of the HMAC.
+    pub secret: String,
+}
+
+/// Without the secret.
+impl fmt::Debug for NewSigningKeyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSigningKeyBody").field("key", &self.key).finish_non_exhaustive()
+    }
 }
 
 /// Where a function stands.
@@ -378,6 +448,10 @@ pub struct ExecutionBody {
     /// The run whose input it was given, where it is a replay.
     #[schema(value_type = Option<String>, format = Uuid)]
     pub replayed_from: Option<ExecutionId>,
+    /// The key that the call was signed with, where it was let in for its signature.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Uuid)]
+    pub signing_key_id: Option<SigningKeyId>,
 }
 
 /// Why a run failed.

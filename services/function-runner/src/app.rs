@@ -23,7 +23,7 @@ use crate::records::{Flusher, Records, Sweeper};
 use crate::routes;
 use crate::runner_id::RunnerId;
 use crate::service::{
-    AsyncRuns, Builds, Deployments, Executions, Functions, Invocations, RunsUnderway, Secrets,
+    AsyncRuns, Builds, Deployments, Executions, Functions, Invocations, RunsUnderway, Secrets, SigningKeys,
 };
 
 /// The tables of function-runner.
@@ -134,6 +134,7 @@ struct Parts {
     functions: Data<Functions>,
     deployments: Data<Deployments>,
     secrets: Data<Secrets>,
+    signing_keys: Data<SigningKeys>,
     executions: Data<Executions>,
     invocations: Data<Invocations>,
     async_runs: Data<AsyncRuns>,
@@ -207,6 +208,14 @@ impl Parts {
             Secrets::new(db.clone(), Arc::clone(&clock), Arc::clone(&functions), Arc::clone(&host.keys));
         let secrets = Arc::new(secrets);
         tokio::spawn(Arc::clone(&secrets).seal_anew(stop.clone()));
+        let signing_keys = Arc::new(SigningKeys::new(
+            db.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&functions),
+            Arc::clone(&records),
+            Arc::clone(&host.keys),
+        ));
+        tokio::spawn(Arc::clone(&signing_keys).seal_anew(stop.clone()));
         let in_hand = Arc::new(RunsUnderway::default());
         let invocations = Arc::new(Invocations::new(
             instances.clone(),
@@ -231,6 +240,7 @@ impl Parts {
             async_runs: async_runs.into(),
             functions: functions.into(),
             secrets: secrets.into(),
+            signing_keys: signing_keys.into(),
             deployments: Data::new(deployments),
             idempotency: Data::new(Idempotency::new(db.clone(), clock)),
             builds,
@@ -245,6 +255,7 @@ impl Parts {
         app.app_data(self.functions.clone())
             .app_data(self.deployments.clone())
             .app_data(self.secrets.clone())
+            .app_data(self.signing_keys.clone())
             .app_data(self.executions.clone())
             .app_data(self.invocations.clone())
             .app_data(self.async_runs.clone())

@@ -2,18 +2,20 @@ use slipway_db::DbError;
 use slipway_kernel::ErrorCode;
 use slipway_models::problem::FieldError;
 use slipway_runtime::RuntimeError;
-use slipway_sealing::SealError;
+use slipway_sealing::{OpenError, SealError};
 use slipway_web::Problem;
 use slipway_web::http::StatusCode;
 use slipway_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
 
 use crate::archive::ArchiveError;
+use crate::domain::{MalformedSignature, SIGNATURE_WINDOW_SECONDS};
 use crate::project::ProjectError;
 use crate::records::TooManyFollowers;
 
 const RETRY_A_DEPLOYMENT_SECONDS: u32 = 30;
 const RETRY_A_RUN_SECONDS: u32 = 5;
 const RETRY_TO_FOLLOW_SECONDS: u32 = 10;
+const RETRY_A_SIGNED_CALL_SECONDS: u32 = 60;
 
 /// What functions and deployments can answer other than what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,20 @@ pub(crate) enum FunctionError {
     SecretNotFound,
     #[error("{0}")]
     TooManySecrets(String),
+    #[error("there is no such signing key")]
+    SigningKeyNotFound,
+    #[error("a function has at most {0} signing keys")]
+    TooManySigningKeys(usize),
+    #[error("the signature cannot be read: {0}")]
+    MalformedSignature(#[from] MalformedSignature),
+    #[error("the signature was made more than {SIGNATURE_WINDOW_SECONDS} s ago or ahead, or has expired")]
+    SignatureExpired,
+    #[error("the signature is of no key of a function at this path")]
+    InvalidSignature,
+    #[error("the signature was used before: sign each request anew, with a nonce of its own")]
+    SignatureReplayed,
+    #[error("too many signed calls came in lately for their signatures to be kept apart")]
+    TooManySignatures,
     #[error("no version of the function is active")]
     NotActive,
     #[error("the function has no version {0}")]
@@ -78,6 +94,10 @@ pub(crate) enum FunctionError {
     Runtime(#[from] RuntimeError),
     #[error(transparent)]
     Sealing(#[from] SealError),
+    #[error(transparent)]
+    Opening(#[from] OpenError),
+    #[error("the host gives no random bytes")]
+    NoChance,
     #[error("the host's files: {0}")]
     Host(#[from] std::io::Error),
     #[error("blocking work did not come to its end: {0}")]
@@ -108,14 +128,27 @@ impl From<FunctionError> for Problem {
         let detail = error.to_string();
         let refused = |code| Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::new(code), &detail);
         let conflict = |code| Self::new(StatusCode::CONFLICT, ErrorCode::new(code), &detail);
+        let unauthenticated = |code| {
+            Self::unauthenticated(&detail)
+                .coded(ErrorCode::new(code))
+                .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"slipway\""))
+        };
         match error {
             FunctionError::NotFound
             | FunctionError::DeploymentNotFound
             | FunctionError::ExecutionNotFound
             | FunctionError::SecretNotFound
+            | FunctionError::SigningKeyNotFound
             | FunctionError::VersionNotFound(_) => Self::not_found(detail),
-            FunctionError::SignInToCall => Self::unauthenticated(detail)
-                .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"slipway\"")),
+            FunctionError::SignInToCall => unauthenticated("unauthenticated"),
+            FunctionError::MalformedSignature(_) => unauthenticated("malformed_signature"),
+            FunctionError::SignatureExpired => unauthenticated("signature_expired"),
+            FunctionError::InvalidSignature => unauthenticated("invalid_signature"),
+            FunctionError::SignatureReplayed => unauthenticated("signature_replayed"),
+            FunctionError::TooManySignatures => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::new("too_many_signatures"), detail)
+                    .retry_after(RETRY_A_SIGNED_CALL_SECONDS)
+            }
             FunctionError::NotActive => conflict("function_not_active"),
             FunctionError::ExecutionFinished => conflict("execution_finished"),
             FunctionError::ExecutionNotFinished => conflict("execution_not_finished"),
@@ -132,6 +165,7 @@ impl From<FunctionError> for Problem {
             FunctionError::Archive(_) => refused("invalid_archive"),
             FunctionError::Project(_) => refused("invalid_project"),
             FunctionError::TooManySecrets(_) => refused("too_many_secrets"),
+            FunctionError::TooManySigningKeys(_) => refused("too_many_signing_keys"),
             FunctionError::BuildFailed { .. } | FunctionError::InstallFailed(_) => refused("build_failed"),
             FunctionError::TooManyBuilds(_) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::new("too_many_builds"), detail)
@@ -150,6 +184,8 @@ impl From<FunctionError> for Problem {
             FunctionError::Database(_)
             | FunctionError::Host(_)
             | FunctionError::Sealing(_)
+            | FunctionError::Opening(_)
+            | FunctionError::NoChance
             | FunctionError::Blocking(_) => Self::internal(error),
         }
     }

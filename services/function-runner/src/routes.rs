@@ -31,6 +31,12 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
                 .route(put().to(handlers::set_secret))
                 .route(delete().to(handlers::delete_secret)),
         )
+        .service(
+            resource("/api/v1/functions/{id}/keys")
+                .route(get().to(handlers::keys))
+                .route(post().to(handlers::create_key)),
+        )
+        .service(resource("/api/v1/functions/{id}/keys/{key}").route(delete().to(handlers::delete_key)))
         .service(resource("/api/v1/functions/{id}/stats").route(get().to(handlers::stats)))
         .service(
             resource("/f/{tail:.*}")
@@ -60,6 +66,9 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::secrets,
         handlers::set_secret,
         handlers::delete_secret,
+        handlers::keys,
+        handlers::create_key,
+        handlers::delete_key,
         handlers::stats,
         handlers::deployments,
         handlers::roll_back,

@@ -54,6 +54,8 @@ diesel::table! {
         attempt -> Integer,
         dead_letter -> Bool,
         replayed_from -> Nullable<Uuid>,
+        signing_key_id -> Nullable<Uuid>,
+        signature -> Nullable<Text>,
     }
 }
 
@@ -84,6 +86,19 @@ diesel::table! {
         sealed -> Bytea,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    signing_keys (id) {
+        id -> Uuid,
+        function_id -> Uuid,
+        owner_id -> Uuid,
+        name -> Nullable<Text>,
+        scheme -> Text,
+        prefix -> Text,
+        sealed -> Bytea,
+        created_at -> Timestamptz,
     }
 }
 

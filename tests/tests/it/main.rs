@@ -11,6 +11,7 @@ mod egress;
 mod examples;
 mod failures;
 mod isolation;
+mod keys;
 mod main_job;
 mod outage;
 mod records;

@@ -6,12 +6,14 @@ mod deploy;
 mod executions;
 mod init;
 mod invoke;
+mod keys;
 mod list;
 mod login;
 mod logout;
 mod logs;
 mod replay;
 mod rollback;
+mod secrets;
 mod stats;
 mod versions;
 mod wait;
@@ -50,6 +52,8 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<(), Fai
         }
         Command::Cancel { execution } => cancel::run(execution, &store, output).await,
         Command::Replay { execution, wait } => replay::run(execution, wait, &store, output).await,
+        Command::Secrets(command) => secrets::run(command, &store, output).await,
+        Command::Keys(command) => keys::run(command, &store, output).await,
         Command::Delete(options) => delete::run(&options, &store, output).await,
     }
 }

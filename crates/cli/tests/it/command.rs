@@ -32,6 +32,14 @@ fn a_wrong_command_line_is_a_usage_error() {
         &["logs", "hello", "--since", "yesterday"],
         &["logs", "hello", "--execution", "../etc"],
         &["login", "--password", "hunter2"],
+        &["secrets"],
+        &["secrets", "set", "hello"],
+        &["secrets", "set", "hello", "TOKEN", "hunter2"],
+        &["secrets", "set", "hello", "TOKEN=hunter2"],
+        &["secrets", "set", "hello", "TOKEN", "--from-env-file", "x"],
+        &["secrets", "remove", "hello", "../x"],
+        &["keys", "create", "hello", "--scheme", "md5"],
+        &["keys", "remove", "hello", "../x"],
     ] {
         let status = home.command(arguments).output().unwrap().status;
         assert_eq!(status.code(), Some(2), "{arguments:?}");
@@ -53,6 +61,29 @@ fn faults_of_the_body_are_found_before_the_platform_is_asked() {
     }
     let twice = home.run(["invoke", "hello", "--query", "a=1", "--query", "a=2"]);
     assert!(twice.stderr().contains("the query parameter a is given twice"), "{}", twice.stderr());
+}
+
+#[test]
+fn faults_of_secrets_are_found_before_the_platform_is_asked_and_repeat_no_value() {
+    let home = Home::new();
+    std::fs::write(home.path("env"), "A=1\nB hunter2\n").unwrap();
+    std::fs::write(home.path("binary"), [b'A', b'=', 0xff]).unwrap();
+    for (file, status, message) in [
+        ("env", 2, "env: line 2: expected NAME=VALUE"),
+        ("-", 2, "-: it holds no NAME=VALUE"),
+        ("binary", 7, "binary: stream did not contain valid UTF-8"),
+        ("nowhere", 7, "nowhere: No such file"),
+        (".", 7, ".: Is a directory"),
+    ] {
+        let failed = home.run(["secrets", "set", "hello", "--from-env-file", file]);
+        assert_eq!(failed.status(), status, "{}", failed.stderr());
+        assert!(failed.stderr().contains(message), "{}", failed.stderr());
+        assert!(!failed.stderr().contains("hunter2"), "{}", failed.stderr());
+    }
+    let failed = home.run(["secrets", "set", "hello", "EMPTY"]);
+    assert_eq!((failed.status(), failed.stderr()), (2, "error: the value is empty\n"));
+    let failed = home.run(["secrets", "set", "hello", "lower"]);
+    assert!(failed.stderr().contains("the name of a secret starts with"), "{}", failed.stderr());
 }
 
 #[test]

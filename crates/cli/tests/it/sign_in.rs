@@ -27,8 +27,15 @@ fn write(home: &Home, file: &str, content: &str, mode: u32) {
 #[test]
 fn whoever_is_not_signed_in_is_told_how() {
     let home = Home::new();
-    for command in [&["list"][..], &["whoami"], &["logs", "x"], &["deploy", "--name", "x"], &["invoke", "x"]]
-    {
+    for command in [
+        &["list"][..],
+        &["whoami"],
+        &["logs", "x"],
+        &["deploy", "--name", "x"],
+        &["invoke", "x"],
+        &["secrets", "list", "x"],
+        &["keys", "list", "x"],
+    ] {
         let finished = home.command(command).output().unwrap();
         assert_eq!(finished.status.code(), Some(3), "{command:?}");
         assert_eq!(finished.stderr, b"error: not signed in\nhint: run: slipway login\n");

@@ -3,6 +3,7 @@
 mod accounts;
 mod deploy;
 mod functions;
+mod secrets;
 
 pub use deploy::{Deploy, DeployTarget};
 pub use functions::LogQuery;

@@ -4,7 +4,7 @@ use serde_json::Value;
 use slipway_kernel::{ExecutionId, FunctionId, UserId};
 use slipway_models::functions::{ExecutionBody, ExecutionError, ExecutionStatus};
 
-use super::Version;
+use super::{SignedBy, Version};
 
 /// What a run's record keeps of the answer, in bytes.
 const KEPT_RESULT: usize = 1024 * 1024;
@@ -57,6 +57,9 @@ pub struct Execution {
     /// The run whose input it was given.
     #[serde(default)]
     pub replayed_from: Option<ExecutionId>,
+    /// What let it in, where that was a signature.
+    #[serde(default)]
+    pub signed_by: Option<SignedBy>,
 }
 
 /// What sets a run off.
@@ -132,6 +135,7 @@ impl Execution {
             attempt: 0,
             dead_letter: false,
             replayed_from: None,
+            signed_by: None,
         }
     }
 
@@ -219,6 +223,7 @@ impl From<Execution> for ExecutionBody {
             attempt: execution.attempt,
             dead_letter: execution.dead_letter,
             replayed_from: execution.replayed_from,
+            signing_key_id: execution.signed_by.map(|signed| signed.key_id),
         }
     }
 }

@@ -7,6 +7,8 @@ mod execution;
 mod function;
 mod log_line;
 mod secret;
+mod signature;
+mod signing_key;
 pub mod stats;
 mod version;
 
@@ -18,4 +20,9 @@ pub use log_line::{LogFilter, LogLine, MAX_TIME_SKEW, id_at, without_nul};
 pub use secret::{
     InvalidSecretName, MAX_SECRET_BYTES, MAX_SECRETS, MAX_SECRETS_BYTES, Sealed, Secret, SecretName,
 };
+pub use signature::{
+    InvalidMark, MalformedSignature, SIGNATURE_HEADERS, SIGNATURE_WINDOW_SECONDS, ShownSignature,
+    SignatureMark, SignedBy, SignedHead,
+};
+pub use signing_key::{MAX_SIGNING_KEY_NAME, MAX_SIGNING_KEYS, SIGNING_SECRET_PREFIX, SigningKey};
 pub use version::{Revision, Version};

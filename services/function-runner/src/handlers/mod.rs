@@ -2,7 +2,9 @@
 
 mod cancel;
 mod configure;
+mod create_key;
 mod delete;
+mod delete_key;
 mod delete_secret;
 mod deploy;
 mod deployment;
@@ -14,6 +16,7 @@ mod function;
 mod functions;
 mod idempotency;
 mod invoke;
+mod keys;
 mod logs;
 mod replay;
 mod roll_back;
@@ -25,7 +28,9 @@ mod upload;
 
 pub(crate) use cancel::*;
 pub(crate) use configure::*;
+pub(crate) use create_key::*;
 pub(crate) use delete::*;
+pub(crate) use delete_key::*;
 pub(crate) use delete_secret::*;
 pub(crate) use deploy::*;
 pub(crate) use deployment::*;
@@ -37,6 +42,7 @@ pub(crate) use function::*;
 pub(crate) use functions::*;
 pub(crate) use idempotency::Idempotency;
 pub(crate) use invoke::*;
+pub(crate) use keys::*;
 pub(crate) use logs::*;
 pub(crate) use replay::*;
 pub(crate) use roll_back::*;

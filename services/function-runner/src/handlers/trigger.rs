@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use actix_web::http::header::HeaderValue;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, Data};
@@ -7,8 +9,10 @@ use slipway_kernel::ErrorCode;
 use slipway_web::{Caller, MaybeCaller, Problem, UsersOutcome, read_body};
 
 use super::invoke::{FUNCTION_FAILED, FUNCTION_TIMED_OUT, MAX_INVOKE_BYTES, OUTCOME, traceparent};
+use crate::domain::{MalformedSignature, SIGNATURE_HEADERS, ShownSignature, SignedHead};
+use crate::error::FunctionError;
 use crate::invoke::{Call, HeadTooLong, Piece};
-use crate::service::{Functions, Invocations, InvokeError, Relayed};
+use crate::service::{Functions, Invocations, InvokeError, Relayed, SigningKeys};
 
 /// What an answer may not say of the connection, or in the platform's name.
 const NOT_THE_HANDLERS: [&str; 11] = [
@@ -26,25 +30,40 @@ const NOT_THE_HANDLERS: [&str; 11] = [
 ];
 
 /// `/f/{handle}/{name}/…`: calls a function by HTTP. The answer is the function's own: its status, its headers, and its
-/// body as it comes. A function that is not public is its owner's alone; to others it is as if it were not there.
+/// body as it comes. A function that is not public is its owner's, and that of whoever signs with one of its keys; to
+/// others it is as if it were not there.
 #[tracing::instrument(skip_all)]
 pub(crate) async fn trigger(
     functions: Data<Functions>,
+    keys: Data<SigningKeys>,
     invocations: Data<Invocations>,
     MaybeCaller(caller): MaybeCaller,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let (handle, name, path) = split(request.uri().path());
-    let owner = caller.as_ref().map(Caller::user_id);
-    let version = functions.triggered(handle, name, owner).await?;
-    let is_owner = owner == Some(version.owner);
-    let body = read_body(&request, payload.into_inner(), MAX_INVOKE_BYTES).await?;
+    let caller = caller.as_ref().map(Caller::user_id);
+    let (version, signed) = match functions.triggered(handle, name, caller).await {
+        Err(refusal @ (FunctionError::NotFound | FunctionError::SignInToCall)) => {
+            let shown = shown_signature(&request).map_err(FunctionError::from)?.ok_or(refusal)?;
+            let admitted = keys.admit(handle, name, shown).await?;
+            (Arc::clone(&admitted.version), Some(admitted))
+        }
+        found => (found?, None),
+    };
+    let is_owner = caller == Some(version.owner);
+    let body = read_body(&request, payload.into_inner(), MAX_INVOKE_BYTES).await?.freeze();
+    let is_signature = |name: &str| signed.is_some() && SIGNATURE_HEADERS.contains(&name);
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let headers = headers.filter(|(name, _)| !is_signature(name));
     let (method, query) = (request.method().as_str(), request.query_string());
     let mut call = Call::by_http(method, path, query, headers, body.to_vec())?;
     call.traceparent = traceparent();
-    let relayed = invocations.into_inner().relay(&version, call).await?;
+    let signed_by = match signed {
+        Some(signed) => Some(keys.redeem(signed, &body).await?),
+        None => None,
+    };
+    let relayed = invocations.into_inner().relay(&version, call, signed_by).await?;
     let answered = answer(relayed, request.method()).await.map_err(|fault| shown(fault, is_owner));
     let is_functions = match &answered {
         Ok(answer) => answer.status().is_server_error(),
@@ -54,6 +73,15 @@ pub(crate) async fn trigger(
         request.extensions_mut().insert(UsersOutcome);
     }
     answered
+}
+
+fn shown_signature(request: &HttpRequest) -> Result<Option<ShownSignature>, MalformedSignature> {
+    ShownSignature::read(&SignedHead {
+        method: request.method().as_str(),
+        path: request.uri().path(),
+        query: request.query_string(),
+        values: &|name| request.headers().get_all(name).map(HeaderValue::as_bytes).collect(),
+    })
 }
 
 /// Splits a raw path into handle, name, and what lies below. A name that is none leads to no function.

@@ -15,8 +15,8 @@ use crate::domain::Input;
 /// whatever is in it.
 const MAX_HEAD_TEXT: usize = 32 * 1024;
 
-/// What concerns the way of a request and not what it asks for. `traceparent` goes beside the headers.
-const OF_THE_CONNECTION: [&str; 11] = [
+/// What concerns the way of a request, or who sends it, and not what it asks for. `traceparent` goes beside the headers.
+const OF_THE_CONNECTION: [&str; 12] = [
     "connection",
     "content-length",
     "expect",
@@ -28,6 +28,7 @@ const OF_THE_CONNECTION: [&str; 11] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-api-key",
 ];
 
 /// A request to a handler, checked.

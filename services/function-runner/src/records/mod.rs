@@ -15,6 +15,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 pub use flush::Flusher;
 pub(crate) use flush::roll_up;
 use follow::Followers;
@@ -27,7 +28,7 @@ use slipway_kernel::{Cursor, ExecutionId, FunctionId, Page, PageRequest, SharedC
 use slipway_models::functions::{ExecutionError, ExecutionStatus, StatsBody};
 
 use crate::domain::stats::Window;
-use crate::domain::{Execution, ExecutionFilter, LogFilter, LogLine};
+use crate::domain::{Execution, ExecutionFilter, LogFilter, LogLine, SignatureMark};
 use crate::spool::{Fsync, Record, Spool, SpoolConfig, SpoolError, SpooledRecord};
 use crate::store;
 use uuid::Uuid;
@@ -193,6 +194,26 @@ impl Records {
         }
         let admitted = pending.into_values().rev().filter(|execution| filter.admits(execution));
         Ok(Page::from_rows(admitted.collect(), &page, |execution| execution.id.as_uuid()))
+    }
+
+    /// Lists the signatures that set off the runs of an owner's function that came in at `since` or later, and perhaps
+    /// some before.
+    pub async fn signatures(
+        &self,
+        owner: UserId,
+        function_id: FunctionId,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<SignatureMark>, DbError> {
+        // Before the database is asked: what moves there in between is found twice, never missed.
+        let pending = self.pending.executions(owner, function_id);
+        let mut marks = self
+            .database
+            .run("execution.list_signatures", move |connection| {
+                store::executions::list_signatures(connection, owner, function_id, since)
+            })
+            .await?;
+        marks.extend(pending.into_values().filter_map(|execution| Some(execution.signed_by?.signature)));
+        Ok(marks)
     }
 
     /// Sums up the runs of an owner's function that ended within a period: those in the database and those that wait

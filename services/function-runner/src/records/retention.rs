@@ -9,8 +9,8 @@ use slipway_kernel::{FunctionId, SharedClock, UserId};
 use slipway_telemetry::{IntCounterVec, Metrics, MetricsError};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::id_at;
 use crate::domain::stats::Width;
+use crate::domain::{SIGNATURE_WINDOW_SECONDS, id_at};
 use crate::store;
 
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
@@ -125,8 +125,10 @@ impl Sweeper {
         let now = self.clock.now();
         let Retention { executions, lines } = self.retention;
         let oldest = id_at(now - executions.age);
+        // Its signature may be good until then, and sets off no second run while the first is on record.
+        let oldest_signed = id_at(now - TimeDelta::seconds(3 * SIGNATURE_WINDOW_SECONDS));
         self.step_by_step("execution", move |connection| {
-            store::executions::sweep(connection, owner, id, oldest, executions.count, STEP)
+            store::executions::sweep(connection, owner, id, oldest, oldest_signed, executions.count, STEP)
         })
         .await?;
         let oldest = id_at(now - lines.age);

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::underway::RunsUnderway;
-use crate::domain::{Execution, Trigger, Version};
+use crate::domain::{Execution, SignedBy, Trigger, Version};
 use crate::instances::{Busy, Claim, Instances, Lease, NoInstance, StartFailure};
 use crate::invoke::{Answer, AnswerFault, Call, Log, Piece, Relay, receive};
 use crate::records::{NotRecorded, Records};
@@ -112,28 +112,35 @@ impl Invocations {
         version: &Arc<Version>,
         call: &Call,
     ) -> Result<InvokeAnswer, InvokeError> {
-        let begun = self.admit(version, Trigger::Invoke).await?;
+        let begun = self.admit(version, Trigger::Invoke, None).await?;
         self.carry_out(begun, call, None).await
     }
 
     /// Calls a function whose answer is given on as it comes. The run is on record before it begins, and before the
-    /// pieces end; it goes on when nobody takes them any more.
+    /// pieces end; it goes on when nobody takes them any more. The record says what signature let the call in.
     pub(crate) async fn relay(
         self: Arc<Self>,
         version: &Arc<Version>,
         call: Call,
+        signed_by: Option<SignedBy>,
     ) -> Result<Relayed, InvokeError> {
-        let begun = self.admit(version, Trigger::Http).await?;
+        let begun = self.admit(version, Trigger::Http, signed_by).await?;
         let (sender, pieces) = channel(PIECES_AHEAD);
         let run = async move { self.carry_out(begun, &call, Some(&Relay(sender))).await.map(drop) };
         Ok(Relayed { pieces, run: tokio::spawn(run.in_current_span()) })
     }
 
     /// Gets a place in the queue for an instance, and puts the run on record.
-    async fn admit(&self, version: &Arc<Version>, trigger: Trigger) -> Result<Begun, InvokeError> {
+    async fn admit(
+        &self,
+        version: &Arc<Version>,
+        trigger: Trigger,
+        signed_by: Option<SignedBy>,
+    ) -> Result<Begun, InvokeError> {
         let deadline = Instant::now() + Duration::from_millis(version.config.timeout_ms.into());
         let claim = self.instances.request(version)?;
-        let execution = Execution::queued(version, trigger, self.clock.now());
+        let mut execution = Execution::queued(version, trigger, self.clock.now());
+        execution.signed_by = signed_by;
         if let Err(cause) = self.records.began(execution.clone()).await {
             claim.give_up();
             return Err(cause.into());

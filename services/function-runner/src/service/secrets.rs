@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use slipway_db::{Database, PgConnection};
 use slipway_kernel::{FunctionId, Page, PageRequest, SecretId, SharedClock, UserId};
@@ -7,13 +6,10 @@ use slipway_models::problem::FieldError;
 use slipway_sealing::{OVERHEAD_BYTES, SealingKeys};
 use tokio_util::sync::CancellationToken;
 
-use super::Functions;
+use super::{Functions, resealing};
 use crate::domain::{MAX_SECRET_BYTES, MAX_SECRETS, MAX_SECRETS_BYTES, Sealed, Secret, SecretName};
 use crate::error::FunctionError;
 use crate::store;
-
-const RETRY: Duration = Duration::from_secs(5);
-const SEALED_ANEW_AT_A_TIME: i64 = 100;
 
 /// What functions are told and nobody else: sealed in the database, opened when an instance is configured.
 pub(crate) struct Secrets {
@@ -93,48 +89,9 @@ impl Secrets {
         Ok(Page::from_rows(rows, &page, |secret| secret.id.as_uuid()))
     }
 
-    /// Seals anew what a key before the current one sealed, so that the file of that key may go. Runs to its end once,
-    /// or until the service stops.
+    /// Seals anew what a key before the current one sealed, until the service stops.
     pub(crate) async fn seal_anew(self: Arc<Self>, stop: CancellationToken) {
-        let work = async {
-            while let Err(fault) = self.seal_all_anew().await {
-                tracing::warn!(error = %fault, "secrets of an older key were not sealed anew: trying again");
-                tokio::time::sleep(RETRY).await;
-            }
-        };
-        stop.run_until_cancelled(work).await;
-    }
-
-    async fn seal_all_anew(&self) -> Result<(), FunctionError> {
-        let mut after = None;
-        loop {
-            let secrets = self
-                .db
-                .run("secret.list_of_all_owners", move |connection| {
-                    store::secrets::list_of_all_owners(connection, after, SEALED_ANEW_AT_A_TIME)
-                })
-                .await?;
-            let Some(last) = secrets.last() else { return Ok(()) };
-            after = Some(last.id);
-            for secret in secrets {
-                if self.keys.is_current(&secret.sealed.0) {
-                    continue;
-                }
-                let value = match self.keys.open(&secret.context(), &secret.sealed.0) {
-                    Ok(value) => value,
-                    Err(fault) => {
-                        tracing::error!(error = %fault, function.id = %secret.function_id, "a secret does not open");
-                        continue;
-                    }
-                };
-                let sealed = self.seal(&secret, &value)?;
-                self.db
-                    .run("secret.update_sealed", move |connection| {
-                        store::secrets::update_sealed(connection, &secret, &sealed)
-                    })
-                    .await?;
-            }
-        }
+        resealing::seal_anew::<Secret>(self.db.clone(), Arc::clone(&self.keys), stop).await;
     }
 
     fn seal(&self, secret: &Secret, value: &[u8]) -> Result<Vec<u8>, FunctionError> {

@@ -64,18 +64,25 @@ impl Functions {
         let refusal = || if caller.is_some() { FunctionError::NotFound } else { FunctionError::SignInToCall };
         let owner = self.owner_of(handle).await?.ok_or_else(refusal)?;
         let is_owner = caller == Some(owner);
-        let version = match self.versions.get_named(owner, name) {
-            Some(version) => version,
-            None => match self.read_named(owner, name).await {
-                // That there is a function which cannot be called yet is for its owner to know.
-                Err(FunctionError::NotFound | FunctionError::NotActive) if !is_owner => return Err(refusal()),
-                read => read?,
-            },
+        let version = match self.version_named(owner, name).await {
+            // That there is a function which cannot be called yet is for its owner to know.
+            Err(FunctionError::NotFound | FunctionError::NotActive) if !is_owner => return Err(refusal()),
+            found => found?,
         };
         if is_owner || version.config.public { Ok(version) } else { Err(refusal()) }
     }
 
-    async fn read_named(&self, owner: UserId, name: &str) -> Result<Arc<Version>, FunctionError> {
+    /// Returns the version that `/f/{handle}/{name}` calls for whoever shows a signature of one of its keys: that is
+    /// for the caller to verify.
+    pub(super) async fn signed_for(&self, handle: &str, name: &str) -> Result<Arc<Version>, FunctionError> {
+        let owner = self.owner_of(handle).await?.ok_or(FunctionError::NotFound)?;
+        self.version_named(owner, name).await
+    }
+
+    async fn version_named(&self, owner: UserId, name: &str) -> Result<Arc<Version>, FunctionError> {
+        if let Some(version) = self.versions.get_named(owner, name) {
+            return Ok(version);
+        }
         let named = name.to_owned();
         let function = self
             .db

@@ -12,7 +12,7 @@ use slipway_kernel::{ExecutionId, FunctionId, UserId};
 use uuid::Uuid;
 
 use super::stored::{from_json, from_text, to_json, to_text};
-use crate::domain::{Execution, ExecutionFilter};
+use crate::domain::{Execution, ExecutionFilter, SignatureMark, SignedBy};
 use crate::schema::{executions, functions, sweeps};
 
 define_sql_function! {
@@ -44,6 +44,8 @@ struct Row {
     attempt: i32,
     dead_letter: bool,
     replayed_from: Option<Uuid>,
+    signing_key_id: Option<Uuid>,
+    signature: Option<String>,
 }
 
 /// Finds an execution of an owner's.
@@ -178,12 +180,14 @@ pub(crate) fn swept(
 }
 
 /// Deletes some of an owner's function's executions that have ended and are older than `oldest`, or beyond the newest
-/// `count`; returns how many, 0 when none is left. It remembers how far it has come, for [`swept`].
+/// `count`; returns how many, 0 when none is left. Those that were signed stay until they are older than
+/// `oldest_signed`. It remembers how far it has come, for [`swept`].
 pub(crate) fn sweep(
     connection: &mut PgConnection,
     owner: UserId,
     function_id: FunctionId,
     oldest: Uuid,
+    oldest_signed: Uuid,
     count: u32,
     limit: i64,
 ) -> Result<usize, DbError> {
@@ -205,6 +209,7 @@ pub(crate) fn sweep(
     let some = own()
         .filter(dsl::id.le(oldest.max(beyond.unwrap_or(Uuid::nil()))))
         .filter(dsl::finished_at.is_not_null())
+        .filter(dsl::signature.is_null().or(dsl::id.le(oldest_signed)))
         .order(dsl::id)
         .limit(limit)
         .select(dsl::id)
@@ -235,6 +240,27 @@ pub(crate) fn delete_of_function(
     Ok(diesel::delete(executions::table.filter(executions::id.eq_any(some))).execute(connection)?)
 }
 
+/// Lists the signatures that set off the runs of an owner's function that came in at `since` or later.
+pub(crate) fn list_signatures(
+    connection: &mut PgConnection,
+    owner: UserId,
+    function_id: FunctionId,
+    since: DateTime<Utc>,
+) -> Result<Vec<SignatureMark>, DbError> {
+    let marks: Vec<Option<String>> = executions::table
+        .filter(executions::owner_id.eq(owner.as_uuid()))
+        .filter(executions::function_id.eq(function_id.as_uuid()))
+        .filter(executions::queued_at.ge(since))
+        .filter(executions::signature.is_not_null())
+        .select(executions::signature)
+        .load(connection)?;
+    marks.into_iter().flatten().map(from_text).collect()
+}
+
+fn signed_by((key_id, signature): (Uuid, String)) -> Result<SignedBy, DbError> {
+    Ok(SignedBy { key_id: key_id.into(), signature: from_text(signature)? })
+}
+
 impl TryFrom<Execution> for Row {
     type Error = DbError;
 
@@ -261,6 +287,8 @@ impl TryFrom<Execution> for Row {
             attempt: execution.attempt,
             dead_letter: execution.dead_letter,
             replayed_from: execution.replayed_from.map(|id| id.as_uuid()),
+            signing_key_id: execution.signed_by.map(|signed| signed.key_id.as_uuid()),
+            signature: execution.signed_by.map(|signed| signed.signature.to_string()),
         })
     }
 }
@@ -291,6 +319,7 @@ impl TryFrom<Row> for Execution {
             attempt: row.attempt,
             dead_letter: row.dead_letter,
             replayed_from: row.replayed_from.map(ExecutionId::from),
+            signed_by: row.signing_key_id.zip(row.signature).map(signed_by).transpose()?,
         })
     }
 }

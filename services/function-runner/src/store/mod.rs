@@ -8,4 +8,5 @@ pub(crate) mod log_lines;
 pub(crate) mod owner_handles;
 pub(crate) mod rollups;
 pub(crate) mod secrets;
+pub(crate) mod signing_keys;
 mod stored;

@@ -22,6 +22,9 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/functions/{id}/secrets"),
     ("PUT", "/api/v1/functions/{id}/secrets/{key}"),
     ("DELETE", "/api/v1/functions/{id}/secrets/{key}"),
+    ("GET", "/api/v1/functions/{id}/keys"),
+    ("POST", "/api/v1/functions/{id}/keys"),
+    ("DELETE", "/api/v1/functions/{id}/keys/{key}"),
     ("GET", "/api/v1/functions/{id}/stats"),
     ("GET", "/api/v1/executions/{id}"),
     ("POST", "/api/v1/executions/{id}/cancel"),
@@ -79,6 +82,7 @@ async fn a_function_of_another_is_not_there() {
         format!("/api/v1/functions/{function}"),
         format!("/api/v1/functions/{function}/deployments"),
         format!("/api/v1/functions/{function}/secrets"),
+        format!("/api/v1/functions/{function}/keys"),
         format!("/api/v1/deployments/{deployment}"),
         format!("/api/v1/deployments/{deployment}/logs"),
     ] {

@@ -16,6 +16,7 @@ mod harness;
 mod installation;
 mod instances;
 mod invoke;
+mod keys;
 mod migrations;
 mod names;
 mod records;

@@ -229,17 +229,17 @@ struct Dumped {
     text: String,
 }
 
-fn owner_of(database: &TestDatabase) -> PgConnection {
+pub(crate) fn owner_of(database: &TestDatabase) -> PgConnection {
     PgConnection::establish(database.owner_url().expose()).unwrap()
 }
 
-fn query(connection: &mut PgConnection, sql: &str) -> Vec<String> {
+pub(crate) fn query(connection: &mut PgConnection, sql: &str) -> Vec<String> {
     let rows: Vec<Dumped> = diesel::sql_query(sql).load(connection).unwrap();
     rows.into_iter().map(|row| row.text).collect()
 }
 
 /// Returns what every table holds, as text.
-fn dump(database: &TestDatabase) -> Vec<String> {
+pub(crate) fn dump(database: &TestDatabase) -> Vec<String> {
     let mut owner = owner_of(database);
     let tables = query(
         &mut owner,

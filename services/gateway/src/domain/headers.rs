@@ -1,5 +1,7 @@
 //! Which headers pass the gateway.
 
+use slipway_kernel::SigningKeyId;
+
 /// Headers that concern one connection only (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [&str; 9] = [
     "connection",
@@ -86,6 +88,13 @@ pub(crate) fn passes_inward(name: &str, listed: &Listed) -> bool {
         && !IDENTITY.iter().any(|prefix| hyphenated.starts_with(prefix))
 }
 
+/// Tells whether a header with which a client signs its call of a function reaches the function-runner: the id of a key.
+/// What else `x-api-key` may hold is a credential of the platform's.
+pub(crate) fn names_signing_key(name: &str, value: &[u8], listed: &Listed) -> bool {
+    let is_id = || str::from_utf8(value).is_ok_and(|text| text.parse::<SigningKeyId>().is_ok());
+    name == "x-api-key" && !listed.contains(name) && is_id()
+}
+
 /// Tells whether a service's header reaches the client. `name` is in lower case.
 pub(crate) fn passes_outward(name: &str, listed: &Listed) -> bool {
     passes(name, name, listed)
@@ -142,6 +151,22 @@ mod tests {
         for name in ["transfer-encoding", "upgrade", "te", "keep-alive", "close", "x-hop", "x-other"] {
             assert!(!passes_inward(name, &listed), "{name}");
             assert!(!passes_outward(name, &listed), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_id_of_a_signing_key_is_no_credential_and_passes_to_functions() {
+        let id = SigningKeyId::generate().to_string();
+        assert!(names_signing_key("x-api-key", id.as_bytes(), &nothing()));
+        let listed = Listed::in_connection(std::iter::once(b"x-api-key".as_slice()));
+        assert!(!names_signing_key("x-api-key", id.as_bytes(), &listed));
+        for (name, value) in [
+            ("x_api_key", id.as_bytes()),
+            ("authorization", id.as_bytes()),
+            ("x-api-key", b"slk_x"),
+            ("x-api-key", b""),
+        ] {
+            assert!(!names_signing_key(name, value, &nothing()), "{name}");
         }
     }
 

@@ -18,7 +18,9 @@ use slipway_web::{Problem, RequestIdText, RouteTemplate, UsersOutcome};
 
 use super::{Hosts, body};
 use crate::access::{Admitted, Guard, Refusal};
-use crate::domain::headers::{Listed, passes_from_functions, passes_inward, passes_outward};
+use crate::domain::headers::{
+    Listed, names_signing_key, passes_from_functions, passes_inward, passes_outward,
+};
 use crate::domain::path::canonicalise;
 use crate::routes::{self, Access, Route, Upstream};
 use crate::upstream::{Client, Patience, UpstreamError, answer_stream};
@@ -70,7 +72,7 @@ pub(crate) async fn proxy(
     *outgoing.uri_mut() = format!("http://{authority}{path}{query}")
         .parse()
         .map_err(|_| Problem::invalid_request("the query holds a character that must be percent-encoded"))?;
-    *outgoing.headers_mut() = inward(&request, caller.as_ref(), length)?;
+    *outgoing.headers_mut() = inward(&request, route, caller.as_ref(), length)?;
     let answer =
         client.send(outgoing, route.timeout).await.map_err(|fault| unanswered(&fault, service, route))?;
     if answer.headers().contains_key(FUNCTION_OUTCOME) {
@@ -114,6 +116,7 @@ fn method(method: &Method) -> Result<http::Method, Problem> {
 /// Makes the headers that the service sees.
 fn inward(
     request: &HttpRequest,
+    route: &Route,
     caller: Option<&Admitted>,
     length: Option<u64>,
 ) -> Result<HeaderMap, Problem> {
@@ -121,7 +124,8 @@ fn inward(
     let listed = Listed::in_connection(given.get_all(header::CONNECTION).map(header::HeaderValue::as_bytes));
     let mut headers = HeaderMap::with_capacity(given.len() + 6);
     for (name, value) in given {
-        if passes_inward(name.as_str(), &listed) {
+        let signs = route.is_content && names_signing_key(name.as_str(), value.as_bytes(), &listed);
+        if signs || passes_inward(name.as_str(), &listed) {
             copy(&mut headers, name.as_str(), value.as_bytes());
         }
     }

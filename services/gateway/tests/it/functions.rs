@@ -1,5 +1,6 @@
 use reqwest::{Method, Response};
 use serde_json::Value;
+use slipway_kernel::UserId;
 
 use crate::echo::values;
 use crate::harness::{TestGateway, problem, sign_in_to};
@@ -57,6 +58,35 @@ async fn a_function_gets_its_path_as_it_came_and_no_cookie() {
     assert_eq!(format!("{}?{}", echoed["path"].as_str().unwrap(), echoed["query"].as_str().unwrap()), path);
     assert_eq!((&echoed["method"], values(&echoed, "x-mine")), (&"PURGE".into(), vec!["1"]));
     assert_eq!(values(&echoed, "cookie"), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn what_signs_a_call_reaches_the_runner_and_a_credential_of_the_platform_does_not() {
+    let gateway = TestGateway::start().await;
+    let id = UserId::generate().to_string();
+    let signed = [
+        ("signature", "sig1=:AAAA:"),
+        ("signature-input", "sig1=()"),
+        ("content-digest", "sha-256=:AAAA:"),
+        ("x-signature", "AAAA"),
+        ("x-timestamp", "1700000000"),
+        ("x-api-key", &id),
+    ];
+    let request = |path: &str, headers: &[(&str, &str)]| {
+        let request = gateway.request(Method::GET, path);
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+    };
+    let echoed: Value = request("/f/ada/hello", &signed).send().await.unwrap().json().await.unwrap();
+    for (name, value) in signed {
+        assert_eq!(values(&echoed, name), [value], "{name}");
+    }
+    let keys = [("x-api-key", "slk_secret"), ("x_api_key", &id)];
+    let echoed: Value = request("/f/ada/hello", &keys).send().await.unwrap().json().await.unwrap();
+    assert_eq!(values(&echoed, "x-api-key").len() + values(&echoed, "x_api_key").len(), 0);
+    let caller = gateway.sign_in();
+    let own = request("/api/v1/functions", &signed).bearer_auth(&caller.token);
+    let echoed: Value = own.send().await.unwrap().json().await.unwrap();
+    assert_eq!(values(&echoed, "x-api-key"), Vec::<&str>::new(), "elsewhere it is for the gateway alone");
 }
 
 #[tokio::test]

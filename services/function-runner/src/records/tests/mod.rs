@@ -8,14 +8,14 @@ use chrono::TimeDelta;
 use diesel::RunQueryDsl as _;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use serde_json::Value;
-use slipway_kernel::{Clock as _, FixedClock, FunctionId};
+use slipway_kernel::{Clock as _, FixedClock, FunctionId, SigningKeyId};
 use slipway_models::functions::LogStream;
 use slipway_telemetry::Metrics;
 use slipway_testkit::{TestDatabase, fixed_clock};
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{Trigger, Version};
+use crate::domain::{SignedBy, Trigger, Version};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -325,4 +325,28 @@ async fn a_deleted_function_takes_its_records_along_and_holds_up_no_others() {
     records.flush().await.unwrap();
     assert_eq!(records.find(orphan.owner, orphan.id).await.unwrap(), None);
     assert_eq!(home.list(&records).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_signature_that_set_off_a_run_is_known_from_its_beginning_on() {
+    let home = Home::new();
+    let records = home.open().await;
+    let (owner, function_id, now) = (home.version.owner, home.version.function_id, home.clock.now());
+    let mut run = home.begin();
+    let signature = SignatureMark::new(now.timestamp(), &[7; 32]);
+    run.signed_by = Some(SignedBy { key_id: SigningKeyId::generate(), signature });
+    records.began(run.clone()).await.unwrap();
+    records.began(home.begin()).await.unwrap();
+    let known = async |records: &Records| records.signatures(owner, function_id, now).await.unwrap();
+    assert_eq!(known(&records).await, [signature], "while it is on disk alone");
+    drop(records);
+
+    let records = home.open().await;
+    assert_eq!(known(&records).await, [signature], "after a restart");
+    records.flush().await.unwrap();
+    assert_eq!(known(&records).await, [signature], "once the database has it");
+    assert_eq!(records.find(owner, run.id).await.unwrap().unwrap().signed_by, run.signed_by);
+    let later = records.signatures(owner, function_id, now + TimeDelta::seconds(1)).await.unwrap();
+    assert_eq!(later, []);
+    assert_eq!(records.signatures(UserId::generate(), function_id, now).await.unwrap(), []);
 }

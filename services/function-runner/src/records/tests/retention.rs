@@ -56,6 +56,30 @@ async fn what_is_beyond_the_newest_goes_and_the_figures_stay() {
 }
 
 #[tokio::test]
+async fn a_run_that_was_signed_is_kept_for_as_long_as_its_signature_is_good() {
+    let home = Home::new();
+    let records = home.open().await;
+    // Ids are of the real time.
+    home.clock.advance(SystemClock.now() - home.clock.now());
+    let mut run = home.begin();
+    let signature = SignatureMark::new(home.clock.now().timestamp(), &[7; 32]);
+    run.signed_by = Some(SignedBy { key_id: SigningKeyId::generate(), signature });
+    records.began(run.clone()).await.unwrap();
+    records.ended(home.succeed(run.clone(), "done"), Vec::new()).await.unwrap();
+    home.ran(&records, 3).await;
+    records.flush().await.unwrap();
+    let retention = Retention { executions: Kept { count: 1, ..PLENTY }, lines: PLENTY };
+
+    home.clock.advance(TimeDelta::minutes(10));
+    home.sweep(retention).await;
+    let kept = home.list(&records).await;
+    assert_eq!((kept.len(), kept[1].id), (2, run.id));
+    home.clock.advance(TimeDelta::minutes(30));
+    home.sweep(retention).await;
+    assert_eq!(home.list(&records).await.len(), 1);
+}
+
+#[tokio::test]
 async fn what_is_too_old_goes() {
     let home = Home::new();
     let records = home.open().await;
