@@ -116,6 +116,14 @@ impl Platform {
         self.directory.path().join("state")
     }
 
+    /// Returns the process that runs a program of the platform's.
+    pub fn process_of(&self, name: &str) -> u32 {
+        let runs = |process: &u32| {
+            std::fs::read_link(format!("/proc/{process}/exe")).is_ok_and(|path| path.ends_with(name))
+        };
+        self.children.iter().map(Child::id).find(runs).unwrap_or_else(|| panic!("{name} does not run"))
+    }
+
     /// Lists the directories of instances that the function-runner has made and not removed.
     pub fn instance_directories(&self) -> Vec<String> {
         let directories = std::fs::read_dir(self.directory.path().join("run/i")).expect("the run directory");

@@ -1,6 +1,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -37,11 +38,13 @@ pub(crate) struct Bridge {
 impl DirectInstance {
     /// Starts an instance of `image`, labelled as the runner of `state` labels its own: it goes with the platform.
     pub(crate) async fn start(image: &str, state: &Path) -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let (home, listener) = listen();
         let runtime = PodmanRuntime::new(PodmanConfig::new(required_setting("SLIPWAY_TEST_PODMAN_SOCKET")));
         let runner = fs::read_to_string(state.join("runner-id")).expect("the runner's id");
         let spec = InstanceSpec {
-            name: format!("slipway-bench-{}", std::process::id()),
+            name: format!("slipway-bench-{}-{number}", std::process::id()),
             image: image.to_owned(),
             command: Vec::new(),
             labels: Labels::from([("dev.slipway.runner".to_owned(), format!("{}-bench", runner.trim()))]),

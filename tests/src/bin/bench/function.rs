@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use serde_json::json;
 use slipway_clients::platform::{Client, Deploy, DeployTarget};
 use slipway_end_to_end::{Platform, Project, images_of};
 use slipway_kernel::FunctionId;
-use slipway_models::functions::{DeploymentStatus, FunctionConfigPatch};
+use slipway_models::functions::{DeploymentStatus, FunctionConfigPatch, InvokeRequest};
 
 /// How often a deployment is asked whether it is active.
 const POLL: Duration = Duration::from_millis(50);
@@ -25,21 +26,42 @@ impl Deployed {
         config: Option<&FunctionConfigPatch>,
     ) -> Self {
         let before = images_of(&platform.state());
-        let deploy = Deploy { target: DeployTarget::Name(name), archive: project.pack(), config };
-        let answer = client.deploy(deploy, |_| {}).await.expect("a deployment");
-        loop {
-            match client.deployment(answer.deployment.id).await.expect("the deployment").status {
-                DeploymentStatus::Active => break,
-                DeploymentStatus::Failed => panic!("the function {name} cannot be built"),
-                _ => tokio::time::sleep(POLL).await,
-            }
-        }
+        let id = deploy(client, name, project, config).await;
         let image = images_of(&platform.state()).into_iter().find(|image| !before.contains(image));
-        Self { id: answer.function.id, image: image.expect("the function's image") }
+        Self { id, image: image.expect("the function's image") }
     }
 
     /// Deletes the function with all that it has.
     pub(crate) async fn delete(self, client: &Client) {
         client.delete_function(self.id).await.expect("the function is deleted");
     }
+}
+
+/// Deploys `project` and waits until it answers calls.
+pub(crate) async fn deploy(
+    client: &Client,
+    name: &str,
+    project: &Project,
+    config: Option<&FunctionConfigPatch>,
+) -> FunctionId {
+    let deploy = Deploy { target: DeployTarget::Name(name), archive: project.pack(), config };
+    let answer = client.deploy(deploy, |_| {}).await.expect("a deployment");
+    loop {
+        match client.deployment(answer.deployment.id).await.expect("the deployment").status {
+            DeploymentStatus::Active => return answer.function.id,
+            DeploymentStatus::Failed => panic!("the function {name} cannot be built"),
+            _ => tokio::time::sleep(POLL).await,
+        }
+    }
+}
+
+/// Returns a function that does nothing, in each of the languages.
+pub(crate) fn noops() -> [(&'static str, Project); 2] {
+    let node = Project::of(&[("index.mjs", "export default () => null;\n")]);
+    [("python", Project::python("def handle(request, context):\n    return None\n")), ("node", node)]
+}
+
+/// Returns a call with a small body.
+pub(crate) fn call() -> InvokeRequest {
+    InvokeRequest { body: Some(json!(1)), ..InvokeRequest::default() }
 }

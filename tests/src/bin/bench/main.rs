@@ -8,11 +8,16 @@
     reason = "a benchmark whose surroundings are at fault stops and says so"
 )]
 
+mod burst;
 mod cold;
 mod direct;
 mod figures;
 mod function;
+mod idle;
+mod outcomes;
+mod owners;
 mod recovery;
+mod throughput;
 mod warm;
 
 use std::process::ExitCode;
@@ -21,12 +26,23 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Theme {
     Warm,
+    Throughput,
     Cold,
+    Burst,
+    Idle,
+    Owners,
     Recovery,
 }
 
-const THEMES: [(&str, Theme); 3] =
-    [("warm", Theme::Warm), ("cold", Theme::Cold), ("recovery", Theme::Recovery)];
+const THEMES: [(&str, Theme); 7] = [
+    ("warm", Theme::Warm),
+    ("throughput", Theme::Throughput),
+    ("cold", Theme::Cold),
+    ("burst", Theme::Burst),
+    ("idle", Theme::Idle),
+    ("owners", Theme::Owners),
+    ("recovery", Theme::Recovery),
+];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -43,7 +59,11 @@ async fn main() -> ExitCode {
         println!("== {name}");
         match theme {
             Theme::Warm => warm::measure().await,
+            Theme::Throughput => throughput::measure().await,
             Theme::Cold => cold::measure().await,
+            Theme::Burst => burst::measure().await,
+            Theme::Idle => idle::measure().await,
+            Theme::Owners => owners::measure().await,
             Theme::Recovery => recovery::measure().await,
         }
         println!();

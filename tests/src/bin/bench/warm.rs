@@ -3,29 +3,28 @@
 
 use std::time::Instant;
 
-use serde_json::json;
 use slipway_clients::platform::Client;
-use slipway_end_to_end::{Mode, Platform, Project};
-use slipway_models::functions::InvokeRequest;
+use slipway_end_to_end::{Mode, Platform};
 
 use crate::direct::DirectInstance;
 use crate::figures::{Figures, target};
-use crate::function::Deployed;
+use crate::function::{Deployed, call, noops};
 
 const CALLS: usize = 2_000;
-const HANDLER: &str = "def handle(request, context):\n    return None\n";
 
 pub(crate) async fn measure() {
     let platform = Platform::start(Mode::Separate).await;
     let client = platform.sign_in("warm").await;
-    let function = Deployed::new(&platform, &client, "noop", &Project::python(HANDLER), None).await;
-    overhead(&platform, &client, &function).await;
-    function.delete(&client).await;
+    for (name, project) in &noops() {
+        let function = Deployed::new(&platform, &client, name, project, None).await;
+        overhead(&platform, &client, name, &function).await;
+        function.delete(&client).await;
+    }
 }
 
-async fn overhead(platform: &Platform, client: &Client, function: &Deployed) {
+async fn overhead(platform: &Platform, client: &Client, name: &str, function: &Deployed) {
     let mut direct = DirectInstance::start(&function.image, &platform.state()).await;
-    let call = InvokeRequest { body: Some(json!(1)), ..InvokeRequest::default() };
+    let call = call();
     let (mut through, mut beside) = (Figures::default(), Figures::default());
     for round in 0..CALLS + CALLS / 10 {
         let direct_time = direct.call().await;
@@ -40,7 +39,7 @@ async fn overhead(platform: &Platform, client: &Client, function: &Deployed) {
         }
     }
     direct.remove().await;
-    println!("python, {CALLS} calls each                  p50         p99");
+    println!("{name}, {CALLS} calls each                  p50         p99");
     through.print("through the gateway");
     beside.print("an instance's bridge directly");
     let overhead = |at: f64| through.at(at).saturating_sub(beside.at(at)).as_secs_f64() * 1e3;

@@ -1,0 +1,84 @@
+//! Twenty clients call a no-op function through the gateway, one call after the other each; in turn, as many instances of
+//! the same image as the function has are called over their sockets, without a pause.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use slipway_clients::platform::Client;
+use slipway_end_to_end::{Mode, Platform, containers_of};
+
+use crate::direct::DirectInstance;
+use crate::figures::{Figures, target};
+use crate::function::{Deployed, call, noops};
+
+const CLIENTS: usize = 20;
+/// How many instances there are directly: what a function may have by default.
+const INSTANCES: usize = 10;
+const ROUNDS: usize = 5;
+/// One round of each kind. Before the first, as long a one warms everything up.
+const ROUND: Duration = Duration::from_secs(3);
+
+pub(crate) async fn measure() {
+    let platform = Platform::start(Mode::Separate).await;
+    let client = platform.sign_in("throughput").await;
+    for (name, project) in &noops() {
+        let function = Deployed::new(&platform, &client, name, project, None).await;
+        compare(&platform, &client, name, &function).await;
+        function.delete(&client).await;
+    }
+}
+
+async fn compare(platform: &Platform, client: &Client, name: &str, function: &Deployed) {
+    through(client, function).await;
+    let own = containers_of(&platform.state()).len();
+    let mut direct = Vec::new();
+    for _ in 0..INSTANCES {
+        direct.push(DirectInstance::start(&function.image, &platform.state()).await);
+    }
+    let (mut all, mut through_time, mut beside, mut beside_time) = (Figures::default(), 0.0, 0, 0.0);
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        for time in through(client, function).await {
+            all.add(time);
+        }
+        through_time += started.elapsed().as_secs_f64();
+        let started = Instant::now();
+        beside += join_all(direct.iter_mut().map(directly)).await.into_iter().sum::<u32>();
+        beside_time += started.elapsed().as_secs_f64();
+    }
+    join_all(direct.into_iter().map(DirectInstance::remove)).await;
+    println!("{name}, {} calls of {CLIENTS} clients           p50         p99", all.count());
+    all.print("through the gateway");
+    let count = u32::try_from(all.count()).unwrap_or(u32::MAX);
+    let (rate, direct_rate) = (f64::from(count) / through_time, f64::from(beside) / beside_time);
+    println!("  {:<32}{rate:>8.0} calls/s, {own} instances", "through the gateway");
+    println!("  {:<32}{direct_rate:>8.0} calls/s, {INSTANCES} instances", "their bridges directly");
+    println!("  {:<32}{:>8.2}", "ratio", rate / direct_rate);
+    target(">= 2,000 calls/s on 2 processors", rate >= 2_000.0);
+    target("ratio >= 0.3", rate / direct_rate >= 0.3);
+}
+
+/// Calls through the gateway for one round; returns how long each call took.
+async fn through(client: &Client, function: &Deployed) -> Vec<Duration> {
+    let (call, began) = (call(), Instant::now());
+    let one = async || {
+        let mut times = Vec::new();
+        while began.elapsed() < ROUND {
+            let started = Instant::now();
+            client.invoke(function.id, &call).await.expect("an answer");
+            times.push(started.elapsed());
+        }
+        times
+    };
+    join_all((0..CLIENTS).map(|_| one())).await.concat()
+}
+
+/// Calls one instance for one round; returns how often.
+async fn directly(instance: &mut DirectInstance) -> u32 {
+    let (mut calls, began) = (0, Instant::now());
+    while began.elapsed() < ROUND {
+        instance.call().await;
+        calls += 1;
+    }
+    calls
+}
