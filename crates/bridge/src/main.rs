@@ -1,6 +1,6 @@
 //! `slipway-bridge [--socket=PATH] [--stdin] WORKER [ARGUMENT…]`: the entry point of every function instance.
 //!
-//! It starts the language worker, dials the function runner, and serves calls on the connection that it opened
+//! It starts the language worker, dials the function runner, and serves calls on the connections that it opened
 //! (the library's `protocol` module says how). It is the instance's process 1: it reaps what is orphaned, passes
 //! SIGTERM on, and ends when the runner closes the connection or the worker is gone. Everything runs on one
 //! thread.
@@ -14,6 +14,7 @@
 //! | 143 | SIGTERM |
 
 mod cpu;
+mod frames;
 mod journal;
 mod memory;
 mod pipe;
@@ -36,7 +37,8 @@ use hyper_util::rt::TokioIo;
 use slipway_bridge::protocol::SOCKET_PATH;
 use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinSet, LocalSet};
 
 use crate::server::Server;
 use crate::supervisor::Supervisor;
@@ -88,7 +90,6 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Option<Arguments> {
 }
 
 async fn run(Arguments { socket, on_stdin, worker: command }: &Arguments) -> io::Result<ExitCode> {
-    let mut terminated = signal(SignalKind::terminate())?;
     let worker = Worker::start(command, *on_stdin)
         .map_err(|error| io::Error::other(format!("{} cannot be started: {error}", command[0].display())))?;
     let stream = UnixStream::connect(socket)
@@ -96,33 +97,76 @@ async fn run(Arguments { socket, on_stdin, worker: command }: &Arguments) -> io:
         .map_err(|error| io::Error::other(format!("{} cannot be reached: {error}", socket.display())))?;
 
     let (calls, received) = mpsc::channel(1);
-    let server = Rc::new(Server::new(calls));
-    let service = service_fn(move |request| {
-        let server = Rc::clone(&server);
-        async move { server.answer(request).await }
-    });
-    let connection = http1::Builder::new()
-        .auto_date_header(false)
-        .header_read_timeout(None)
-        .max_buf_size(REQUEST_BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let mut supervisor = Supervisor::new(worker, received);
+    let (dial, dialled) = mpsc::unbounded_channel();
+    let server = Rc::new(Server::new(calls, socket.clone(), dial));
+    let connections = Connections { server, served: JoinSet::new(), ending: watch::Sender::new(false) };
+    let supervisor = Supervisor::new(worker, received);
+    LocalSet::new().run_until(attend(stream, connections, dialled, supervisor)).await
+}
 
-    tokio::select! {
-        _ = &mut connection => Ok(ExitCode::SUCCESS),
-        gone = supervisor.run() => {
-            eprintln!("slipway-bridge: {gone}");
-            // Kills the worker, and refuses what waits for it.
-            drop(supervisor);
-            connection.as_mut().graceful_shutdown();
-            // Late or refused, the frames can no longer be delivered.
-            let _ = tokio::time::timeout(LAST_FRAMES, connection).await;
-            Ok(ExitCode::FAILURE)
+/// Serves until a connection or the worker is gone: the runner closes all of them, or none.
+async fn attend(
+    first: UnixStream,
+    mut connections: Connections,
+    mut dialled: mpsc::UnboundedReceiver<UnixStream>,
+    mut supervisor: Supervisor,
+) -> io::Result<ExitCode> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    connections.serve(first);
+    let gone = {
+        let mut running = pin!(supervisor.run());
+        loop {
+            tokio::select! {
+                Some(stream) = dialled.recv() => connections.serve(stream),
+                Some(_) = connections.served.join_next() => return Ok(ExitCode::SUCCESS),
+                gone = &mut running => break Some(gone),
+                _ = terminated.recv() => break None,
+            }
         }
-        _ = terminated.recv() => {
-            supervisor.terminate().await;
-            Ok(ExitCode::from(TERMINATED))
-        }
+    };
+    let Some(gone) = gone else {
+        supervisor.terminate().await;
+        return Ok(ExitCode::from(TERMINATED));
+    };
+    eprintln!("slipway-bridge: {gone}");
+    // Kills the worker, and refuses what waits for it.
+    drop(supervisor);
+    // Late or refused, the frames can no longer be delivered.
+    let _ = tokio::time::timeout(LAST_FRAMES, connections.end()).await;
+    Ok(ExitCode::FAILURE)
+}
+
+/// The connections to the runner, each of which carries one call at a time.
+struct Connections {
+    server: Rc<Server>,
+    served: JoinSet<()>,
+    ending: watch::Sender<bool>,
+}
+
+impl Connections {
+    fn serve(&mut self, stream: UnixStream) {
+        let (server, mut ending) = (Rc::clone(&self.server), self.ending.subscribe());
+        self.served.spawn_local(async move {
+            let service = service_fn(|request| server.answer(request));
+            let connection = http1::Builder::new()
+                .auto_date_header(false)
+                .header_read_timeout(None)
+                .max_buf_size(REQUEST_BUFFER_BYTES)
+                .serve_connection(TokioIo::new(stream), service);
+            let mut connection = pin!(connection);
+            tokio::select! {
+                _ = &mut connection => {}
+                _ = ending.wait_for(|ends| *ends) => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
+        });
+    }
+
+    /// Lets each come to the end of what it carries.
+    async fn end(&mut self) {
+        let _ = self.ending.send(true);
+        while self.served.join_next().await.is_some() {}
     }
 }

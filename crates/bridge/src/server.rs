@@ -2,22 +2,21 @@
 
 use std::cell::OnceCell;
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::{Body, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use slipway_bridge::protocol::{
-    CONFIGURE_PATH, Configure, INVOKE_PATH, InvokeHead, MAX_BODY_BYTES, MAX_CONFIGURE_BYTES, READY_PATH,
+    CONFIGURE_PATH, Configure, INVOKE_PATH, InvokeHead, MAX_BODY_BYTES, MAX_CONCURRENCY, MAX_CONFIGURE_BYTES,
+    READY_PATH,
 };
+use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
+use crate::frames::{self, Chunks};
 use crate::supervisor::{Call, Work};
-
-/// How many chunks of frames may wait for the runner before the worker's output is left in its pipes.
-const WAITING_CHUNKS: usize = 4;
 
 /// What the handler is loaded with.
 #[derive(Clone)]
@@ -32,11 +31,19 @@ type Refusal = (StatusCode, String);
 pub(crate) struct Server {
     calls: mpsc::Sender<Call>,
     configuration: OnceCell<Configured>,
+    /// The runner's socket.
+    socket: PathBuf,
+    /// Takes further connections to it.
+    dialled: mpsc::UnboundedSender<UnixStream>,
 }
 
 impl Server {
-    pub(crate) fn new(calls: mpsc::Sender<Call>) -> Self {
-        Self { calls, configuration: OnceCell::new() }
+    pub(crate) fn new(
+        calls: mpsc::Sender<Call>,
+        socket: PathBuf,
+        dialled: mpsc::UnboundedSender<UnixStream>,
+    ) -> Self {
+        Self { calls, configuration: OnceCell::new(), socket, dialled }
     }
 
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Result<Response<Chunks>, Infallible> {
@@ -54,14 +61,26 @@ impl Server {
             Limited::new(body, MAX_CONFIGURE_BYTES).collect().await.map_err(|error| bad_request(&*error))?;
         let configure: Configure =
             serde_json::from_slice(&body.to_bytes()).map_err(|error| bad_request(&error))?;
-        if configure.concurrency != 1 {
-            return Err((StatusCode::UNPROCESSABLE_ENTITY, "concurrency can only be 1".to_owned()));
+        if !(1..=MAX_CONCURRENCY).contains(&configure.concurrency) {
+            let text = format!("concurrency has to lie between 1 and {MAX_CONCURRENCY}");
+            return Err((StatusCode::UNPROCESSABLE_ENTITY, text));
         }
         // Written anew, so that the worker finds every default spelled out.
         let json = serde_json::to_vec(&configure).map_err(|error| bad_request(&error))?.into();
         let kept = self.configuration.set(Configured { log_limit_bytes: configure.log_limit_bytes, json });
         kept.map_err(|_| (StatusCode::CONFLICT, "the instance was configured before".to_owned()))?;
+        self.dial(configure.concurrency - 1).await?;
         Ok(Chunks::of(Bytes::new()).response(StatusCode::NO_CONTENT))
+    }
+
+    /// Opens a connection for each further call at a time. The function is not loaded yet: nobody else can.
+    async fn dial(&self, more: u32) -> Result<(), Refusal> {
+        let gone = |error: &dyn std::error::Error| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+        for _ in 0..more {
+            let stream = UnixStream::connect(&self.socket).await.map_err(|error| gone(&error))?;
+            self.dialled.send(stream).map_err(|error| gone(&error))?;
+        }
+        Ok(())
     }
 
     async fn ready(&self) -> Result<Response<Chunks>, Refusal> {
@@ -100,53 +119,15 @@ impl Server {
 
     /// Hands the work over, and answers with its first frames: a quick call is one write on the connection.
     async fn call(&self, work: Work) -> Result<Response<Chunks>, Refusal> {
-        let (frames, mut chunks) = mpsc::channel(WAITING_CHUNKS);
+        let (frames, chunks) = frames::channel();
         let gone = |_| (StatusCode::SERVICE_UNAVAILABLE, "the worker is gone".to_owned());
         self.calls.send(Call { work, frames }).await.map_err(gone)?;
-        let first = chunks.recv().await;
         let refused =
             || (StatusCode::CONFLICT, "no handler is loaded: see what GET /ready answers".to_owned());
-        Ok(Chunks { first: Some(first.ok_or_else(refused)?), rest: chunks }.response(StatusCode::OK))
+        Ok(chunks.begun().await.ok_or_else(refused)?.response(StatusCode::OK))
     }
 }
 
 fn bad_request(error: &(dyn std::error::Error + 'static)) -> Refusal {
     (StatusCode::BAD_REQUEST, error.to_string())
-}
-
-/// A body that comes in chunks.
-pub(crate) struct Chunks {
-    first: Option<Bytes>,
-    rest: mpsc::Receiver<Bytes>,
-}
-
-impl Chunks {
-    fn of(whole: Bytes) -> Self {
-        Self { first: (!whole.is_empty()).then_some(whole), rest: mpsc::channel(1).1 }
-    }
-
-    fn response(self, status: StatusCode) -> Response<Self> {
-        let mut response = Response::new(self);
-        *response.status_mut() = status;
-        response
-    }
-}
-
-impl Body for Chunks {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.first.take() {
-            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
-            None => self.rest.poll_recv(context).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.rest.is_closed() && self.rest.is_empty()
-    }
 }

@@ -1,6 +1,8 @@
-//! Takes calls to the worker one at a time, and attends to the worker all the time.
+//! Takes calls to the worker, as many at a time as come, and attends to the worker all the time.
 
-use std::pin::pin;
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -10,13 +12,18 @@ use slipway_bridge::protocol::{End, Fault, Frame, LogStream, Outcome};
 use tokio::sync::mpsc;
 
 use crate::cpu::CpuTime;
+use crate::frames::Frames;
 use crate::journal::Journal;
 use crate::memory::PeakMemory;
+use crate::pipe::Pipe;
 use crate::wire::{self, Decoder, Message, Misbehaved, Request};
 use crate::worker::{Ready, Worker};
 
 /// Bounds what is printed before the limit is known, in bytes.
 const FIRST_LOG_LIMIT: u64 = 256 * 1024;
+
+/// What is wrong with a message that may not come now.
+const OUT_OF_PLACE: Misbehaved = Misbehaved("the worker sent a message that belongs to no call");
 
 /// What the worker is asked to do.
 pub(crate) enum Work {
@@ -29,7 +36,7 @@ pub(crate) enum Work {
 /// Work, and where its frames go. A call that is refused is dropped with no frame sent.
 pub(crate) struct Call {
     pub(crate) work: Work,
-    pub(crate) frames: mpsc::Sender<Bytes>,
+    pub(crate) frames: Frames,
 }
 
 /// The worker takes no more calls: why.
@@ -49,22 +56,36 @@ pub(crate) struct Supervisor {
     worker: Worker,
     calls: mpsc::Receiver<Call>,
     decoder: Decoder,
-    journal: Journal,
     memory: PeakMemory,
     cpu: CpuTime,
     /// How loading the handler ended.
     loaded: Option<Outcome>,
+    log_limit_bytes: u64,
     /// The number of the last call.
     number: u32,
-    stage: Stage,
+    /// By number: the first is the oldest.
+    underway: BTreeMap<u32, Underway>,
+    /// What was printed while there is no call; the next one's.
+    between: Journal,
+    /// The call whose answer's body is on its way.
+    answering: u32,
+    /// Messages for the worker, one after the other: the first is being written.
+    outbox: Outbox,
     /// The worker said that it ends.
     ending: bool,
 }
 
-/// What the worker may say next, beside log lines.
+/// A call that the worker has.
+struct Underway {
+    frames: Frames,
+    journal: Journal,
+    stage: Stage,
+    cpu_before: Option<u64>,
+}
+
+/// What the worker may say next of a call, beside log lines.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    Nothing,
     Ready,
     Answer,
     Body { left: usize },
@@ -77,12 +98,15 @@ impl Supervisor {
             worker,
             calls,
             decoder: Decoder::default(),
-            journal: Journal::new(FIRST_LOG_LIMIT),
             memory,
             cpu: CpuTime::new(),
             loaded: None,
+            log_limit_bytes: FIRST_LOG_LIMIT,
             number: 0,
-            stage: Stage::Nothing,
+            underway: BTreeMap::new(),
+            between: Journal::new(FIRST_LOG_LIMIT),
+            answering: 0,
+            outbox: Outbox::default(),
             ending: false,
         }
     }
@@ -90,19 +114,35 @@ impl Supervisor {
     /// Runs until the worker is gone.
     pub(crate) async fn run(&mut self) -> Gone {
         loop {
+            // A reader that is slow slows the worker down where there is no other call that would have to wait for it.
+            let slow = match self.underway.first_key_value() {
+                Some((_, only)) if self.underway.len() == 1 => only.frames.backlog_if_long(),
+                _ => None,
+            };
             let done = tokio::select! {
                 call = self.calls.recv() => match call {
-                    Some(call) => self.serve(call).await,
+                    Some(call) => {
+                        self.begin(call);
+                        Ok(())
+                    }
                     None => Err(Gone::Server),
                 },
-                // Outside of a call nothing leads to an outcome.
-                ready = self.worker.ready() => self.attend(ready).map(drop),
+                () = self.outbox.write(), if !self.outbox.is_empty() => Ok(()),
+                () = async { if let Some(backlog) = &slow { backlog.shrinks().await } }, if slow.is_some() => Ok(()),
+                ready = self.worker.ready(), if slow.is_none() => self.attend(ready),
             };
-            match (done, self.worker.status()) {
-                (Err(gone), _) => return gone,
-                (Ok(()), Some(status)) => return Gone::Exited(status),
-                (Ok(()), None) if self.ending => return Gone::Ending,
-                (Ok(()), None) => {}
+            let gone = done.err().or_else(|| {
+                let exited = self.worker.status().map(Gone::Exited);
+                exited.or_else(|| self.ending.then_some(Gone::Ending))
+            });
+            if let Some(gone) = gone {
+                while let Some((_, underway)) = self.underway.pop_first() {
+                    self.end(underway, Outcome::Failed { error: gone.fault() }, true);
+                }
+                return gone;
+            }
+            for underway in self.underway.values_mut() {
+                underway.flush();
             }
         }
     }
@@ -111,139 +151,84 @@ impl Supervisor {
         self.worker.terminate().await;
     }
 
-    async fn serve(&mut self, call: Call) -> Result<(), Gone> {
-        let Call { work, frames } = call;
+    fn begin(&mut self, Call { work, frames }: Call) {
         let cpu_before = self.cpu.read_us();
-        let outcome = match (work, &self.loaded) {
-            (Work::Load { .. }, Some(outcome)) => Ok(outcome.clone()),
-            (Work::Load { log_limit_bytes, json }, None) => {
-                self.journal.set_limit(log_limit_bytes);
-                self.stage = Stage::Ready;
-                let sending = self.send(Request::Configure, [json, Bytes::new()], None, 0);
-                self.outcome(sending, &frames).await.inspect(|outcome| self.loaded = Some(outcome.clone()))
+        let (request, stage, parts, rest, body_bytes) = match (work, &self.loaded) {
+            (Work::Load { .. }, Some(outcome)) => {
+                let (outcome, journal) = (outcome.clone(), Journal::new(self.log_limit_bytes));
+                self.end(Underway { frames, journal, stage: Stage::Ready, cpu_before }, outcome, false);
+                return;
+            }
+            (Work::Load { log_limit_bytes, json }, None) if self.underway.is_empty() => {
+                self.log_limit_bytes = log_limit_bytes;
+                self.between.set_limit(log_limit_bytes);
+                (Request::Configure, Stage::Ready, [json, Bytes::new()], None, 0)
             }
             (Work::Invoke { head, first, rest, body_bytes }, Some(Outcome::Succeeded)) => {
                 self.number = self.number.wrapping_add(1);
-                self.stage = Stage::Answer;
-                let sending = self.send(Request::Invoke, [head, first], Some(rest), body_bytes);
-                self.outcome(sending, &frames).await
+                (Request::Invoke, Stage::Answer, [head, first], Some(rest), body_bytes)
             }
-            (Work::Invoke { .. }, _) => return Ok(()),
+            _ => return,
         };
-        self.stage = Stage::Nothing;
-        match outcome {
-            Ok(outcome) => {
-                let exited = self.ending || self.worker.status().is_some();
-                self.end(outcome, exited, cpu_before, &frames).await;
-                Ok(())
-            }
-            Err(gone) => {
-                self.end(Outcome::Failed { error: gone.fault() }, true, cpu_before, &frames).await;
-                Err(gone)
-            }
-        }
-    }
-
-    /// Returns what sends a message to the worker.
-    fn send(
-        &self,
-        request: Request,
-        [head, first]: [Bytes; 2],
-        mut rest: Option<Incoming>,
-        body_bytes: u32,
-    ) -> impl Future<Output = ()> + use<> {
-        let socket = self.worker.socket();
+        let fresh = Journal::new(self.log_limit_bytes);
+        let journal =
+            if self.underway.is_empty() { std::mem::replace(&mut self.between, fresh) } else { fresh };
+        self.underway.insert(self.number, Underway { frames, journal, stage, cpu_before });
         // Heads are bounded far below 4 GiB.
-        let head_bytes = u32::try_from(head.len()).unwrap_or(u32::MAX);
+        let head_bytes = u32::try_from(parts[0].len()).unwrap_or(u32::MAX);
         let prelude = wire::prelude(request, self.number, head_bytes, body_bytes);
-        async move {
-            // A worker that takes no more is gone, which shows elsewhere; so is a runner that sends no more.
-            let mut sent = socket.write_all(&[&prelude, &head, &first]).await;
-            while let (Ok(()), Some(Ok(part))) = (&sent, next_frame(&mut rest).await) {
-                let Ok(data) = part.into_data() else { continue };
-                sent = socket.write_all(&[&data]).await;
-            }
-        }
+        self.outbox.push(self.worker.socket(), prelude, parts, rest);
     }
 
-    /// Attends to the worker while a message is sent to it and until it told the outcome.
-    async fn outcome(
-        &mut self,
-        sending: impl Future<Output = ()>,
-        frames: &mpsc::Sender<Bytes>,
-    ) -> Result<Outcome, Gone> {
-        let mut sending = pin!(sending);
-        let mut sent = false;
-        loop {
-            tokio::select! {
-                () = &mut sending, if !sent => sent = true,
-                ready = self.worker.ready() => if let Some(outcome) = self.attend(ready)? {
-                    return Ok(outcome);
-                },
-            }
-            if let Some(bytes) = self.journal.take() {
-                // A runner that takes no more closes the connection, which ends everything.
-                let _ = frames.send(bytes).await;
-            }
-        }
-    }
-
-    async fn end(
-        &mut self,
-        outcome: Outcome,
-        worker_exited: bool,
-        cpu_before: Option<u64>,
-        frames: &mpsc::Sender<Bytes>,
-    ) {
-        let peak_memory_bytes = self.memory.read();
+    fn end(&mut self, mut underway: Underway, outcome: Outcome, worker_exited: bool) {
         let used = |(before, now): (u64, u64)| now.saturating_sub(before);
-        let dropped = self.journal.close();
+        let dropped = underway.journal.close();
         let end = End {
             outcome,
             log_bytes_dropped: dropped.bytes,
             log_lines_dropped: dropped.lines,
-            peak_memory_bytes,
-            cpu_us: cpu_before.zip(self.cpu.read_us()).map(used),
+            peak_memory_bytes: self.memory.read(),
+            cpu_us: underway.cpu_before.zip(self.cpu.read_us()).map(used),
             worker_exited,
         };
         // Always fits: a fault is at most a message's head.
-        let _ = self.journal.append(&Frame::End(end));
-        if let Some(bytes) = self.journal.take() {
-            let _ = frames.send(bytes).await;
-        }
+        let _ = underway.journal.append(&Frame::End(end));
+        underway.flush();
     }
 
-    /// Attends to what is ready, and returns the outcome once the worker told it.
-    fn attend(&mut self, ready: Ready) -> Result<Option<Outcome>, Gone> {
+    /// Attends to what is ready.
+    fn attend(&mut self, ready: Ready) -> Result<(), Gone> {
         match ready {
-            Ready::Output(stream) => {
-                self.read_output(stream);
-                Ok(None)
+            Ready::Output(stream) => self.read_output(stream),
+            Ready::Socket => {
+                if let Some(chunk) = self.worker.read_socket() {
+                    self.decoder.push(chunk);
+                    self.take_messages()?;
+                }
             }
-            Ready::Socket => Ok(self.read_socket()?),
-            Ready::Children => match self.worker.reap() {
-                Some(status) => self.last_words()?.map(Some).ok_or(Gone::Exited(status)),
-                None => Ok(None),
-            },
+            Ready::Children => {
+                if self.worker.reap().is_some() {
+                    self.last_words()?;
+                }
+            }
         }
+        Ok(())
     }
 
     /// Takes in what the worker left behind when it exited; it may have answered.
-    fn last_words(&mut self) -> Result<Option<Outcome>, Misbehaved> {
-        for stream in [LogStream::Stdout, LogStream::Stderr] {
-            // Orphans may hold the pipe open and go on writing: what lies in it now is what counts.
-            self.read_output(stream);
-        }
+    fn last_words(&mut self) -> Result<(), Misbehaved> {
+        // Orphans may hold the pipes open and go on writing: what lies in them now is what counts.
+        self.read_outputs();
         while let Some(chunk) = self.worker.read_socket() {
             self.decoder.push(chunk);
         }
         self.take_messages()
     }
 
-    /// Takes in what lies in an output at this moment.
+    /// Takes in what lies in an output at this moment. It does not say whose it is: the oldest call's.
     fn read_output(&mut self, stream: LogStream) {
         if let Some(output) = self.worker.read_output(stream) {
-            self.journal.push(stream, output);
+            journal_of(None, &mut self.underway, &mut self.between).push(stream, output);
         }
     }
 
@@ -254,55 +239,129 @@ impl Supervisor {
         self.read_output(LogStream::Stderr);
     }
 
-    fn read_socket(&mut self) -> Result<Option<Outcome>, Misbehaved> {
-        let Some(chunk) = self.worker.read_socket() else { return Ok(None) };
-        self.decoder.push(chunk);
-        self.take_messages()
-    }
-
-    fn take_messages(&mut self) -> Result<Option<Outcome>, Misbehaved> {
+    fn take_messages(&mut self) -> Result<(), Misbehaved> {
         while let Some(message) = self.decoder.next_message()? {
-            if let Some(outcome) = self.take(message)? {
-                return Ok(Some(outcome));
-            }
+            self.take(message)?;
         }
-        Ok(None)
+        Ok(())
     }
 
-    fn take(&mut self, message: Message) -> Result<Option<Outcome>, Misbehaved> {
-        let body_left = match (message, self.stage) {
-            (Message::Log(text), _) => {
+    fn take(&mut self, message: Message) -> Result<(), Misbehaved> {
+        let (call, body_left) = match message {
+            Message::Output { call, stream, text } => {
                 self.read_outputs();
-                self.journal.push(LogStream::Log, &text);
-                return Ok(None);
+                journal_of(Some(call), &mut self.underway, &mut self.between).push(stream, &text);
+                return Ok(());
             }
-            (Message::Ready { call }, Stage::Ready) if call == self.number => {
-                self.read_outputs();
-                0
-            }
-            (Message::Failure { call, fault, last }, Stage::Ready | Stage::Answer) if call == self.number => {
-                self.read_outputs();
+            Message::Failure { call, fault, last } => {
+                self.expect(call, |stage| !matches!(stage, Stage::Body { .. }))?;
                 self.ending |= last;
-                return Ok(Some(Outcome::Failed { error: fault }));
+                self.finish(call, Outcome::Failed { error: fault });
+                return Ok(());
             }
-            (Message::Answer { call, head, body_bytes }, Stage::Answer) if call == self.number => {
-                self.read_outputs();
-                self.append(&Frame::Head(head))?;
-                body_bytes
+            Message::Ready { call } => {
+                self.expect(call, |stage| matches!(stage, Stage::Ready))?;
+                (call, 0)
             }
-            (Message::Body(part), Stage::Body { left }) => {
-                let left = left - part.len();
-                self.append(&Frame::Data(part))?;
-                left
+            Message::Answer { call, head, body_bytes } => {
+                self.expect(call, |stage| matches!(stage, Stage::Answer))?.append(&Frame::Head(head))?;
+                (call, body_bytes)
             }
-            _ => return Err(Misbehaved("the worker sent a message that belongs to no call")),
+            Message::Body(part) => self.take_body(part)?,
         };
-        self.stage = Stage::Body { left: body_left };
-        Ok((body_left == 0).then_some(Outcome::Succeeded))
+        if body_left == 0 {
+            self.finish(call, Outcome::Succeeded);
+        } else if let Some(underway) = self.underway.get_mut(&call) {
+            self.answering = call;
+            underway.stage = Stage::Body { left: body_left };
+        }
+        Ok(())
     }
 
+    /// Takes in a part of the body that is on its way; returns whose it is, and how much is left of it.
+    fn take_body(&mut self, part: Bytes) -> Result<(u32, usize), Misbehaved> {
+        match self.underway.get_mut(&self.answering) {
+            Some(underway) if let Stage::Body { left } = underway.stage => {
+                let left = left - part.len();
+                underway.append(&Frame::Data(part))?;
+                Ok((self.answering, left))
+            }
+            _ => Err(OUT_OF_PLACE),
+        }
+    }
+
+    /// Finds the call that a message is of, if it may come now, and takes in what was printed before it.
+    fn expect(&mut self, call: u32, fits: impl Fn(Stage) -> bool) -> Result<&mut Underway, Misbehaved> {
+        self.read_outputs();
+        self.underway.get_mut(&call).filter(|underway| fits(underway.stage)).ok_or(OUT_OF_PLACE)
+    }
+
+    /// Ends a call with what the worker told.
+    fn finish(&mut self, call: u32, outcome: Outcome) {
+        let Some(underway) = self.underway.remove(&call) else { return };
+        if matches!(underway.stage, Stage::Ready) {
+            self.loaded = Some(outcome.clone());
+        }
+        let exited = self.ending || self.worker.status().is_some();
+        self.end(underway, outcome, exited);
+    }
+}
+
+/// Returns the journal of a call; the oldest one's where it is not under way, or not known.
+fn journal_of<'a>(
+    call: Option<u32>,
+    underway: &'a mut BTreeMap<u32, Underway>,
+    between: &'a mut Journal,
+) -> &'a mut Journal {
+    let known = call.filter(|call| underway.contains_key(call));
+    let known = known.or_else(|| underway.keys().next().copied());
+    known.and_then(|call| underway.get_mut(&call)).map_or(between, |underway| &mut underway.journal)
+}
+
+impl Underway {
     fn append(&mut self, frame: &Frame) -> Result<(), Misbehaved> {
         self.journal.append(frame).map_err(|_| Misbehaved("the worker's answer fits in no frame"))
+    }
+
+    fn flush(&mut self) {
+        if let Some(bytes) = self.journal.take() {
+            self.frames.send(bytes);
+        }
+    }
+}
+
+/// Messages on their way to the worker, whose socket takes one at a time.
+#[derive(Default)]
+struct Outbox(VecDeque<Pin<Box<dyn Future<Output = ()>>>>);
+
+impl Outbox {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn push<const LENGTH: usize>(
+        &mut self,
+        socket: Rc<Pipe>,
+        prelude: [u8; LENGTH],
+        [head, first]: [Bytes; 2],
+        mut rest: Option<Incoming>,
+    ) {
+        self.0.push_back(Box::pin(async move {
+            // A worker that takes no more is gone, which shows elsewhere; so is a runner that sends no more.
+            let mut sent = socket.write_all(&[&prelude, &head, &first]).await;
+            while let (Ok(()), Some(Ok(part))) = (&sent, next_frame(&mut rest).await) {
+                let Ok(data) = part.into_data() else { continue };
+                sent = socket.write_all(&[&data]).await;
+            }
+        }));
+    }
+
+    /// Writes the first message. May be cancelled.
+    async fn write(&mut self) {
+        if let Some(first) = self.0.front_mut() {
+            first.await;
+            self.0.pop_front();
+        }
     }
 }
 

@@ -12,13 +12,15 @@
 //! | 5 failure | worker | `Fault` as JSON | |
 //! | 6 log | worker | text, its lines ended by newlines | |
 //! | 7 last failure | worker | `Fault` as JSON: as failure, and the worker ends | |
+//! | 8 stdout | worker | text as it was printed, where its call is known | |
+//! | 9 stderr | worker | the same | |
 //!
 //! Configure is call 0 and comes first; it is answered by ready or failure, and each invoke by answer or failure
-//! of the same number. The function lives in the worker's process and may write here what it likes: it is
+//! of the same number, in any order. Text whose call has no such number is the oldest call's. The function lives in the worker's process and may write here what it likes: it is
 //! bounded, and refused where it is out of place.
 
 use bytes::{Buf, Bytes, BytesMut};
-use slipway_bridge::protocol::{Fault, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES};
+use slipway_bridge::protocol::{Fault, Head, LogStream, MAX_BODY_BYTES, MAX_HEAD_BYTES};
 
 const PRELUDE_BYTES: usize = 13;
 const READY: u8 = 3;
@@ -26,6 +28,8 @@ const ANSWER: u8 = 4;
 const FAILURE: u8 = 5;
 const LOG: u8 = 6;
 const LAST_FAILURE: u8 = 7;
+const STDOUT: u8 = 8;
+const STDERR: u8 = 9;
 
 /// What a message to the worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +55,7 @@ pub(crate) enum Message {
     Answer { call: u32, head: Head, body_bytes: usize },
     Body(Bytes),
     Failure { call: u32, fault: Fault, last: bool },
-    Log(Bytes),
+    Output { call: u32, stream: LogStream, text: Bytes },
 }
 
 /// The worker broke the rules: why.
@@ -110,7 +114,9 @@ fn message(kind: u8, call: u32, head: Bytes, body_bytes: usize) -> Result<Messag
             let fault = serde_json::from_slice(&head).map_err(malformed)?;
             Message::Failure { call, fault, last: kind == LAST_FAILURE }
         }
-        LOG => Message::Log(head),
+        LOG => Message::Output { call, stream: LogStream::Log, text: head },
+        STDOUT => Message::Output { call, stream: LogStream::Stdout, text: head },
+        STDERR => Message::Output { call, stream: LogStream::Stderr, text: head },
         _ => return Err(Misbehaved("the worker sent a message of an unknown kind")),
     })
 }
@@ -154,7 +160,7 @@ mod tests {
             }).flatten().copied().collect();
             prop_assert_eq!(body, b"body");
             let [first, second, .., last] = &messages[..] else { panic!("{messages:?}") };
-            assert!(matches!(first, Message::Log(text) if text == "text"));
+            assert!(matches!(first, Message::Output { call: 0, stream: LogStream::Log, text } if text == "text"));
             assert!(matches!(second, Message::Answer { call: 7, body_bytes: 4, .. }));
             assert!(matches!(last, Message::Ready { call: 0 }));
         }

@@ -54,6 +54,8 @@ pub struct FunctionConfig {
     pub min_instances: u32,
     /// The most instances at a time: 1 to 100.
     pub max_instances: u32,
+    /// The calls that an instance carries out at a time: 1 to 100; only of python and node more than 1.
+    pub concurrency: u32,
     /// The size of the writable `/tmp`, in MiB: 1 to 1024.
     pub tmp_mb: u32,
     /// Whether it reaches the public internet; else it has no network.
@@ -73,6 +75,7 @@ impl Default for FunctionConfig {
             timeout_ms: 5_000,
             min_instances: 0,
             max_instances: 10,
+            concurrency: 1,
             tmp_mb: 64,
             egress: false,
             public: false,
@@ -100,6 +103,9 @@ pub struct FunctionConfigPatch {
     /// See [`FunctionConfig::max_instances`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_instances: Option<u32>,
+    /// See [`FunctionConfig::concurrency`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
     /// See [`FunctionConfig::tmp_mb`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tmp_mb: Option<u32>,

@@ -9,12 +9,15 @@ import { format } from 'node:util';
 import { pathToFileURL } from 'node:url';
 
 const [CONFIGURE, INVOKE, READY, ANSWER, FAILURE, LOG, LAST_FAILURE] = [1, 2, 3, 4, 5, 6, 7];
+const [STDOUT, STDERR] = [8, 9];
 const PRELUDE_BYTES = 13;
 const MAX_HEAD_BYTES = 256 * 1024;
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 // Characters; with JSON's escapes they fit in a head.
 const [MAX_NAME, MAX_MESSAGE, MAX_TRACE] = [256, 8 * 1024, 24 * 1024];
 const MAX_LOG_BYTES = 64 * 1024;
+// What may wait for the bridge in memory before what is printed goes by the pipes, which take it in their time.
+const MAX_WAITING_BYTES = 1024 * 1024;
 const DEFAULT_ENTRIES = ['index.mjs', 'index.js', 'index.cjs'];
 const FOLDER = process.cwd();
 
@@ -86,11 +89,18 @@ class Bridge {
     this.socket.uncork();
   }
 
-  /** Sends text as whole lines, in parts where it is long. */
+  /** Tells the call of the code that runs, where several may be under way. */
+  current = () => 0;
+
+  /** Sends text as whole lines. */
   log(text) {
-    const data = Buffer.from(`${text}\n`);
+    this.print(LOG, this.current(), Buffer.from(`${text}\n`));
+  }
+
+  /** Sends text in parts where it is long. */
+  print(kind, call, data) {
     for (let start = 0; start < data.length; start += MAX_LOG_BYTES) {
-      this.send(LOG, 0, data.subarray(start, start + MAX_LOG_BYTES));
+      this.send(kind, call, data.subarray(start, start + MAX_LOG_BYTES));
     }
   }
 }
@@ -288,19 +298,22 @@ function main() {
   delete process.env.SLIPWAY_WORKER_FD;
   // Output that waits in memory would grow without bound, and be lost with the process.
   for (const stream of [process.stdout, process.stderr]) stream._handle?.setBlocking?.(true);
-  const state = { call: null, handler: null, configuration: null };
+  const state = { handler: null, configuration: null, within: (_call, run) => run() };
+  // By their numbers, the oldest first.
+  const underway = new Set();
   const bridge = new Bridge(descriptor, async (kind, call, head, body) => {
-    state.call = call;
-    const answer = await (kind === CONFIGURE ? configure(head) : invoke(head, body)).catch((error) => [FAILURE, fault(error)]);
+    underway.add(call);
+    const run = () => (kind === CONFIGURE ? configure(head) : invoke(head, body));
+    const answer = await state.within(call, run).catch((error) => [FAILURE, fault(error)]);
     await flush();
-    if (state.call === call) bridge.send(answer[0], call, answer[1], answer[2]);
-    state.call = null;
+    if (underway.delete(call)) bridge.send(answer[0], call, answer[1], answer[2]);
   });
   const logger = makeLogger(bridge);
 
   async function configure(configuration) {
     Object.assign(process.env, configuration.env);
     state.configuration = configuration;
+    if (configuration.concurrency > 1) state.within = await tellApart(bridge);
     state.handler = await load(configuration.entry);
     return [READY];
   }
@@ -313,16 +326,36 @@ function main() {
   // What escapes the handler leaves the process in a state that nobody knows: it fails the call and ends.
   for (const event of ['uncaughtException', 'unhandledRejection']) {
     process.on(event, async (error) => {
-      const call = state.call;
-      if (call === null) {
+      const [oldest] = underway;
+      if (oldest === undefined) {
         console.error(error);
         process.exit(1);
       }
-      state.call = null;
+      const call = underway.has(bridge.current()) ? bridge.current() : oldest;
+      underway.clear();
       await flush();
       bridge.send(LAST_FAILURE, call, fault(error), undefined, () => process.exit(1));
     });
   }
+}
+
+/** Has what is printed sent as the call's that printed it; returns what runs a call as such. */
+async function tellApart(bridge) {
+  const { AsyncLocalStorage } = await import('node:async_hooks');
+  const storage = new AsyncLocalStorage();
+  bridge.current = () => storage.getStore() ?? 0;
+  for (const [stream, kind] of [[process.stdout, STDOUT], [process.stderr, STDERR]]) {
+    const write = stream.write.bind(stream);
+    stream.write = (chunk, encoding, done) => {
+      const call = bridge.current();
+      if (call === 0 || bridge.socket.writableLength > MAX_WAITING_BYTES) return write(chunk, encoding, done);
+      const [given, told] = typeof encoding === 'function' ? [undefined, encoding] : [encoding, done];
+      bridge.print(kind, call, Buffer.from(chunk, given));
+      if (told) process.nextTick(told);
+      return true;
+    };
+  }
+  return (call, run) => storage.run(call, run);
 }
 
 main();

@@ -13,7 +13,7 @@ import threading
 import time
 
 PRELUDE = struct.Struct(">BIII")
-CONFIGURE, INVOKE, READY, ANSWER, FAILURE, LOG = 1, 2, 3, 4, 5, 6
+CONFIGURE, INVOKE, READY, ANSWER, FAILURE, LOG, STDOUT, STDERR = 1, 2, 3, 4, 5, 6, 8, 9
 MAX_HEAD_BYTES = 256 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
 # Characters; with JSON's escapes they fit in a head.
@@ -49,6 +49,8 @@ class Bridge:
         self.process = os.getpid()
         self.lock = threading.Lock()
         self.reader = open(descriptor, "rb", buffering=64 * 1024, closefd=False)
+        # Tells the call of the code that runs, where several may be under way.
+        self.current = lambda: 0
         os.register_at_fork(after_in_child=self.close)
 
     def close(self):
@@ -81,9 +83,11 @@ class Bridge:
         if self.descriptor is None:
             print(text, file=sys.stderr)
             return
-        data = (text + "\n").encode("utf-8", "replace")
+        self.print(LOG, self.current(), (text + "\n").encode("utf-8", "replace"))
+
+    def print(self, kind, call, data):
         for start in range(0, len(data), MAX_LOG_BYTES):
-            self.send(LOG, 0, data[start : start + MAX_LOG_BYTES])
+            self.send(kind, call, data[start : start + MAX_LOG_BYTES])
 
 
 class Request(dict):
@@ -208,9 +212,13 @@ def load(entry):
     handler = getattr(module, "handle", None)
     if not callable(handler):
         raise HandlerMissing(f"{entry} does not define handle(request, context)")
-    if getattr(getattr(handler, "__code__", None), "co_flags", 0) & IS_COROUTINE:
+    if is_coroutine(handler):
         event_loop()
     return handler
+
+
+def is_coroutine(handler):
+    return getattr(getattr(handler, "__code__", None), "co_flags", 0) & IS_COROUTINE
 
 
 def event_loop():
@@ -226,15 +234,21 @@ def event_loop():
 _event_loops = []
 
 
-def call(handler, request, context):
+def call(handler, request, context, wait):
     """Returns the handler's answer. An exit becomes an ordinary failure of this one call."""
     try:
         answer = handler(request, context)
-        if hasattr(answer, "__await__"):
-            answer = event_loop().run_until_complete(answer)
-        return answer
+        return wait(answer) if hasattr(answer, "__await__") else answer
     except SystemExit as exit:
-        raise HandlerExited(f"the handler called exit({'' if exit.code is None else repr(exit.code)})") from None
+        raise exited(exit) from None
+
+
+def wait_here(answer):
+    return event_loop().run_until_complete(answer)
+
+
+def exited(exit):
+    return HandlerExited(f"the handler called exit({'' if exit.code is None else repr(exit.code)})")
 
 
 def encoded(answer):
@@ -341,11 +355,14 @@ def flush():
             pass  # The function closed or replaced it.
 
 
-def configure(bridge, head):
-    """Loads the handler; returns it with the configuration, or None when it cannot be loaded."""
+def configure(bridge, head, loggers):
+    """Loads the handler; returns what begins a call of it, or None when it cannot be loaded."""
     configuration = json.loads(head)
+    about = configuration, loggers
     try:
         os.environ.update(configuration["env"])
+        # Before the handler is loaded, which may keep the outputs that it finds.
+        together = Together(bridge, about) if configuration["concurrency"] > 1 else None
         handler = load(configuration.get("entry") or DEFAULT_ENTRY)
     except BaseException as error:
         if isinstance(error, SystemExit):
@@ -355,20 +372,101 @@ def configure(bridge, head):
         return None
     flush()
     bridge.send(READY, 0)
-    return handler, configuration
+    if together:
+        return lambda *call: together.begin(handler, *call)
+    return lambda *call: invoke(bridge, handler, about, wait_here, *call)
 
 
-def invoke(bridge, number, head, raw, handler, configuration, loggers):
+def invoke(bridge, handler, about, wait, number, head, raw):
     try:
         head = json.loads(head)
-        answer = call(handler, Request(head, raw), Context(head, configuration, loggers))
-        kind, (head, body) = ANSWER, encoded(answer)
+        answer = call(handler, Request(head, raw), Context(head, *about), wait)
+        outcome = (ANSWER, *encoded(answer))
     except BaseException as error:
-        kind, head, body = FAILURE, fault(error), b""
+        outcome = FAILURE, fault(error)
+    respond(bridge, number, *outcome)
+
+
+def respond(bridge, number, kind, head, body=b""):
     flush()
     if os.getpid() != bridge.process:
         os._exit(0)  # A child that the handler forked came back as if it were its parent.
     bridge.send(kind, number, head, body)
+
+
+class Printed:
+    """Takes the place of an output while several calls are under way: tells which of them printed."""
+
+    def __init__(self, bridge, kind, stream):
+        self._bridge, self._kind, self._stream = bridge, kind, stream
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def write(self, text):
+        number = self._bridge.current()
+        # Not known in a thread that the handler started, and not told by a child that it forked.
+        if number == 0 or self._bridge.descriptor is None or not isinstance(text, str):
+            return self._stream.write(text)
+        self._bridge.print(self._kind, number, text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+
+class Together:
+    """Has several calls under way: asynchronous handlers on one event loop, others on a thread each."""
+
+    def __init__(self, bridge, about):
+        import contextvars
+        from concurrent.futures import ThreadPoolExecutor
+
+        number = contextvars.ContextVar("slipway_call", default=0)
+        bridge.current, self.enter = number.get, number.set
+        sys.stdout, sys.stderr = Printed(bridge, STDOUT, sys.stdout), Printed(bridge, STDERR, sys.stderr)
+        self.bridge, self.about = bridge, about
+        self.threads = ThreadPoolExecutor(about[0]["concurrency"], "slipway-call")
+        self.loop, self.lock = None, threading.Lock()
+
+    def begin(self, handler, *call):
+        if is_coroutine(handler):
+            self.on_loop(self.serve(handler, *call))
+        else:
+            self.threads.submit(self.work, handler, *call)
+
+    def on_loop(self, coroutine):
+        import asyncio
+
+        with self.lock:
+            if self.loop is None:
+                self.loop = event_loop()
+                threading.Thread(target=self.loop.run_forever, name="slipway-loop", daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    async def serve(self, handler, number, head, raw):
+        self.enter(number)
+        try:
+            head = json.loads(head)
+            answer = await self.settled(handler(Request(head, raw), Context(head, *self.about)))
+            outcome = (ANSWER, *encoded(answer))
+        except BaseException as error:
+            outcome = FAILURE, fault(error)
+        respond(self.bridge, number, *outcome)
+
+    def work(self, handler, number, head, raw):
+        self.enter(number)
+        invoke(self.bridge, handler, self.about, self.wait, number, head, raw)
+
+    def wait(self, answer):
+        return self.on_loop(self.settled(answer)).result()
+
+    async def settled(self, answer):
+        try:
+            return await answer
+        except SystemExit as exit:  # It would end the loop.
+            raise exited(exit) from None
 
 
 def main():
@@ -376,16 +474,16 @@ def main():
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=False)
     loggers = make_loggers(bridge)
-    loaded = None
+    begin = None
     while True:
         received = bridge.receive()
         if received is None:
             os._exit(0)  # The bridge is gone: nobody waits for threads or clean-up.
         kind, number, head, raw = received
         if kind == CONFIGURE:
-            loaded = configure(bridge, head)
-        elif kind == INVOKE and loaded:
-            invoke(bridge, number, head, raw, *loaded, loggers)
+            begin = configure(bridge, head, loggers)
+        elif kind == INVOKE and begin:
+            begin(number, head, raw)
 
 
 if __name__ == "__main__":

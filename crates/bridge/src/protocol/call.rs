@@ -13,6 +13,9 @@ pub const MAX_HEAD_BYTES: usize = 256 * 1024;
 /// The largest body of a call or of an answer, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
+/// The most calls that an instance carries out at a time.
+pub const MAX_CONCURRENCY: u32 = 100;
+
 /// What an instance is told once, before its handler is loaded.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configure {
@@ -26,7 +29,7 @@ pub struct Configure {
     /// The file that holds the handler, from the application's folder; the runtime's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
-    /// How many calls the runner will send at a time. The bridge accepts 1.
+    /// How many calls the runner will send at a time: 1 to [`MAX_CONCURRENCY`].
     #[serde(default = "one_call")]
     pub concurrency: u32,
     /// How many bytes of log text each call may leave; the rest is counted and cut.

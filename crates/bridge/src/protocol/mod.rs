@@ -1,7 +1,9 @@
 //! What the function runner and an instance's bridge say to each other.
 //!
 //! The runner listens on a Unix socket of that one instance; the bridge dials it and then *serves* HTTP/1.1 on
-//! the connection, so the runner is the client. One connection carries one call at a time.
+//! the connection, so the runner is the client. One connection carries one call at a time: for further calls at a time
+//! the bridge dials again before it answers `PUT /configure`, so that there are as many connections as
+//! [`Configure::concurrency`] says. They are alike, and end together.
 //!
 //! | request | body | answer |
 //! |---|---|---|
@@ -24,14 +26,16 @@
 //!
 //! The function shares a user with its bridge, so the runner takes what comes from an instance for the
 //! function's own words: [`FrameDecoder`] bounds every frame and refuses a stream that is out of order. How many
-//! frames there are, a head's status and header names, and that only one connection per socket is accepted are
+//! frames there are, a head's status and header names, and that no connection is accepted once the handler may run are
 //! the runner's to check. The runner also removes `authorization`, `cookie` and the platform's own headers from
 //! [`InvokeHead::headers`]: neither bridge nor worker looks at them again.
 
 mod call;
 mod frame;
 
-pub use call::{Configure, HeadError, InvokeHead, MAX_BODY_BYTES, MAX_CONFIGURE_BYTES, MAX_HEAD_BYTES};
+pub use call::{
+    Configure, HeadError, InvokeHead, MAX_BODY_BYTES, MAX_CONCURRENCY, MAX_CONFIGURE_BYTES, MAX_HEAD_BYTES,
+};
 pub use frame::{
     End, Fault, Frame, FrameDecoder, FrameError, Head, LogLine, LogStream, MAX_PAYLOAD_BYTES, Outcome,
 };

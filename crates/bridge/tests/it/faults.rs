@@ -141,7 +141,7 @@ async fn garbage_on_the_worker_s_socket_is_refused() {
     let cases = [
         ("os.urandom(100000)", "is too large"),
         ("b'\\xff' * 13", "is too large"),
-        ("b'\\x09' + bytes(12)", "unknown kind"),
+        ("b'\\x0a' + bytes(12)", "unknown kind"),
         ("b'\\x04' + bytes(7) + b'\\x03' + bytes(4) + b'{x}'", "malformed"),
         ("b'\\x04' + bytes(7) + b'\\x15' + bytes(4) + b'{\"status_code\": 200 }'", "belongs to no call"),
         ("b'\\x03' + bytes(12)", "belongs to no call"),

@@ -64,8 +64,29 @@ impl Language {
 pub(crate) struct Instance {
     bridge: Child,
     requests: SendRequest<Full<Bytes>>,
+    listener: UnixListener,
     application: TempDir,
     _socket: TempDir,
+}
+
+/// A further connection of an instance, for another call at a time.
+pub(crate) struct Caller {
+    requests: SendRequest<Full<Bytes>>,
+}
+
+impl Caller {
+    /// Calls the handler with a JSON body.
+    pub(crate) async fn invoke(&mut self, body: Value) -> Answer {
+        self.begin(body).await.rest().await
+    }
+
+    /// Calls the handler, and leaves its frames to be read.
+    pub(crate) async fn begin(&mut self, body: Value) -> Stream {
+        let request = [&head().encode().unwrap()[..], body.to_string().as_bytes()].concat();
+        let response = send(&mut self.requests, Method::POST, INVOKE_PATH, request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        Stream { body: response.into_body(), decoder: FrameDecoder::new() }
+    }
 }
 
 impl Instance {
@@ -108,10 +129,30 @@ impl Instance {
             .current_dir(application.path())
             .spawn()
             .unwrap();
-        let (stream, _) = tokio::time::timeout(BOUND, listener.accept()).await.unwrap().unwrap();
-        let (requests, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        Self { bridge, requests, application, _socket: socket }
+        let requests = accept(&listener).await;
+        Self { bridge, requests, listener, application, _socket: socket }
+    }
+
+    /// Starts an instance that carries out several calls at a time, with its handler loaded; returns what makes them.
+    pub(crate) async fn together(language: Language, code: &str, calls: usize) -> (Self, Vec<Caller>) {
+        let mut instance = Self::start(language, &[(language.entry(), code)]).await;
+        let configuration = json!({
+            "function_name": "hello", "function_version": 3, "concurrency": calls + 1,
+        });
+        let Self { requests, listener, .. } = &mut instance;
+        let configured = send(requests, Method::PUT, CONFIGURE_PATH, configuration.to_string());
+        let dialled = async {
+            let mut callers = Vec::new();
+            for _ in 0..calls {
+                callers.push(Caller { requests: accept(listener).await });
+            }
+            callers
+        };
+        let (configured, callers) = tokio::join!(configured, dialled);
+        assert_eq!(configured.status(), StatusCode::NO_CONTENT);
+        let loaded = instance.ready().await;
+        assert!(loaded.end.outcome == Outcome::Succeeded, "{loaded:?}");
+        (instance, callers)
     }
 
     /// Makes a file that the application waits for.
@@ -171,9 +212,7 @@ impl Instance {
     }
 
     async fn send(&mut self, method: Method, path: &str, body: impl Into<Bytes>) -> Response<Incoming> {
-        let request = Request::builder().method(method).uri(path).body(Full::new(body.into())).unwrap();
-        self.requests.ready().await.unwrap();
-        tokio::time::timeout(BOUND, self.requests.send_request(request)).await.unwrap().unwrap()
+        send(&mut self.requests, method, path, body).await
     }
 
     /// Closes the connection, as a runner does that ends an instance or dies.
@@ -189,6 +228,24 @@ impl Instance {
     pub(crate) fn bridge_process(&self) -> u32 {
         self.bridge.id()
     }
+}
+
+async fn accept(listener: &UnixListener) -> SendRequest<Full<Bytes>> {
+    let (stream, _) = tokio::time::timeout(BOUND, listener.accept()).await.unwrap().unwrap();
+    let (requests, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    requests
+}
+
+async fn send(
+    requests: &mut SendRequest<Full<Bytes>>,
+    method: Method,
+    path: &str,
+    body: impl Into<Bytes>,
+) -> Response<Incoming> {
+    let request = Request::builder().method(method).uri(path).body(Full::new(body.into())).unwrap();
+    requests.ready().await.unwrap();
+    tokio::time::timeout(BOUND, requests.send_request(request)).await.unwrap().unwrap()
 }
 
 /// An instance whose connection is closed.
@@ -241,7 +298,7 @@ impl Stream {
         }
     }
 
-    async fn rest(mut self) -> Answer {
+    pub(crate) async fn rest(mut self) -> Answer {
         let (mut logs, mut head, mut body) = (Vec::new(), None, Vec::new());
         loop {
             match self.next().await {

@@ -134,7 +134,10 @@ async fn requests_out_of_order_are_refused() {
     let mut instance = Instance::start(Language::Python, &[("main.py", code)]).await;
     let call = || head().encode().unwrap();
     assert_eq!(instance.status_of(Method::GET, "/ready", "").await, StatusCode::CONFLICT);
-    assert_eq!(instance.configure(json!({ "concurrency": 2 })).await, StatusCode::UNPROCESSABLE_ENTITY);
+    for concurrency in [0, 101] {
+        let status = instance.configure(json!({ "concurrency": concurrency })).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
     assert_eq!(instance.configure(json!({ "env": 1 })).await, StatusCode::BAD_REQUEST);
     assert_eq!(instance.configure(json!({})).await, StatusCode::NO_CONTENT);
     assert_eq!(instance.configure(json!({})).await, StatusCode::CONFLICT);

@@ -9,3 +9,4 @@ mod instance;
 mod lambda;
 mod loading;
 mod output;
+mod together;

@@ -15,7 +15,7 @@ fn function(name: &str) -> Value {
         "id": ID, "name": name, "runtime": "python", "status": "active", "active_version": 1,
         "config": {
             "memory_mb": 128, "cpu": 0.5, "timeout_ms": 5000, "min_instances": 0, "max_instances": 10,
-            "tmp_mb": 64, "egress": false, "env": {},
+            "concurrency": 1, "tmp_mb": 64, "egress": false, "env": {},
         },
         "url": "/api/v1/functions/x/invoke",
         "created_at": "2026-01-10T12:00:00Z", "updated_at": "2026-01-10T12:00:00Z",

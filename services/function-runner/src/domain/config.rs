@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use slipway_models::functions::{FunctionConfig, FunctionConfigPatch};
+use slipway_models::functions::{FunctionConfig, FunctionConfigPatch, Runtime};
 use slipway_models::problem::FieldError;
 
 const MEMORY_MB: RangeInclusive<u32> = 32..=4096;
@@ -10,6 +10,7 @@ const CPU: RangeInclusive<f64> = 0.1..=4.0;
 const TIMEOUT_MS: RangeInclusive<u32> = 100..=900_000;
 const MIN_INSTANCES: RangeInclusive<u32> = 0..=10;
 const MAX_INSTANCES: RangeInclusive<u32> = 1..=100;
+const CONCURRENCY: RangeInclusive<u32> = 1..=100;
 const TMP_MB: RangeInclusive<u32> = 1..=1024;
 /// The most settings of a function's own, and their most bytes together: they go to an instance in one message.
 const ENV_ENTRIES: usize = 256;
@@ -28,6 +29,7 @@ pub fn check(patch: &FunctionConfigPatch, at: &str) -> Result<(), Vec<FieldError
         ("timeout_ms", outside(patch.timeout_ms, &TIMEOUT_MS)),
         ("min_instances", outside(patch.min_instances, &MIN_INSTANCES)),
         ("max_instances", outside(patch.max_instances, &MAX_INSTANCES)),
+        ("concurrency", outside(patch.concurrency, &CONCURRENCY)),
         ("tmp_mb", outside(patch.tmp_mb, &TMP_MB)),
     ] {
         if let Some(detail) = fault {
@@ -48,6 +50,7 @@ pub fn apply(config: &FunctionConfig, patch: &FunctionConfigPatch) -> FunctionCo
         timeout_ms: patch.timeout_ms.unwrap_or(config.timeout_ms),
         min_instances: patch.min_instances.unwrap_or(config.min_instances),
         max_instances: patch.max_instances.unwrap_or(config.max_instances),
+        concurrency: patch.concurrency.unwrap_or(config.concurrency),
         tmp_mb: patch.tmp_mb.unwrap_or(config.tmp_mb),
         egress: patch.egress.unwrap_or(config.egress),
         public: patch.public.unwrap_or(config.public),
@@ -55,13 +58,24 @@ pub fn apply(config: &FunctionConfig, patch: &FunctionConfigPatch) -> FunctionCo
     }
 }
 
-/// Checks what the fields of a whole configuration say together; a change alone cannot know.
-pub fn check_together(config: &FunctionConfig, at: &str) -> Result<(), Vec<FieldError>> {
-    if config.min_instances <= config.max_instances {
-        return Ok(());
+/// Checks what the fields of a whole configuration say together, and of the runtime; a change alone cannot know.
+pub fn check_together(config: &FunctionConfig, runtime: Runtime, at: &str) -> Result<(), Vec<FieldError>> {
+    let mut faults = Vec::new();
+    if config.min_instances > config.max_instances {
+        let detail = format!("must be no more than max_instances, which is {}", config.max_instances);
+        faults.push(FieldError { pointer: format!("{at}/min_instances"), detail });
     }
-    let detail = format!("must be no more than max_instances, which is {}", config.max_instances);
-    Err(vec![FieldError { pointer: format!("{at}/min_instances"), detail }])
+    if config.concurrency > 1 && !takes_several_calls(runtime) {
+        let detail =
+            format!("must be 1: an instance of the runtime {runtime} carries out one call at a time");
+        faults.push(FieldError { pointer: format!("{at}/concurrency"), detail });
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// Tells whether a runtime's worker can carry out several calls at a time.
+pub fn takes_several_calls(runtime: Runtime) -> bool {
+    matches!(runtime, Runtime::Python | Runtime::Node)
 }
 
 /// Returns one change that does what `first` and then `second` do.
@@ -72,6 +86,7 @@ pub fn merge(first: FunctionConfigPatch, second: FunctionConfigPatch) -> Functio
         timeout_ms: second.timeout_ms.or(first.timeout_ms),
         min_instances: second.min_instances.or(first.min_instances),
         max_instances: second.max_instances.or(first.max_instances),
+        concurrency: second.concurrency.or(first.concurrency),
         tmp_mb: second.tmp_mb.or(first.tmp_mb),
         egress: second.egress.or(first.egress),
         public: second.public.or(first.public),
@@ -125,7 +140,7 @@ mod tests {
     #[test]
     fn every_value_outside_its_range_is_named() {
         let hostile = patch(
-            r#"{"memory_mb":31,"cpu":4.1,"timeout_ms":99,"min_instances":11,"max_instances":0,"tmp_mb":1025,
+            r#"{"memory_mb":31,"cpu":4.1,"timeout_ms":99,"min_instances":11,"max_instances":0,"concurrency":101,"tmp_mb":1025,
                 "env":{"1A":"","B":"a\u0000b","C/~":"","GOOD_1":""}}"#,
         );
         let faults = check(&hostile, "/config").unwrap_err();
@@ -140,6 +155,7 @@ mod tests {
                 "/config/timeout_ms must lie between 100 and 900000",
                 "/config/min_instances must lie between 0 and 10",
                 "/config/max_instances must lie between 1 and 100",
+                "/config/concurrency must lie between 1 and 100",
                 "/config/tmp_mb must lie between 1 and 1024",
                 &format!("/config/env/1A {name}"),
                 "/config/env/B must not hold a NUL",
@@ -151,8 +167,8 @@ mod tests {
     #[test]
     fn the_ends_of_the_ranges_are_good() {
         for json in [
-            r#"{"memory_mb":32,"cpu":0.1,"timeout_ms":100,"min_instances":0,"max_instances":1,"tmp_mb":1}"#,
-            r#"{"memory_mb":4096,"cpu":4,"timeout_ms":900000,"min_instances":10,"max_instances":100,"tmp_mb":1024}"#,
+            r#"{"memory_mb":32,"cpu":0.1,"timeout_ms":100,"min_instances":0,"max_instances":1,"concurrency":1,"tmp_mb":1}"#,
+            r#"{"memory_mb":4096,"cpu":4,"timeout_ms":900000,"min_instances":10,"max_instances":100,"concurrency":100,"tmp_mb":1024}"#,
             "{}",
         ] {
             assert_eq!(check(&patch(json), ""), Ok(()));
@@ -161,12 +177,25 @@ mod tests {
 
     #[test]
     fn no_more_instances_are_kept_than_there_may_be() {
-        let config = |json| apply(&FunctionConfig::default(), &patch(json));
-        assert_eq!(check_together(&config(r#"{"min_instances":2,"max_instances":2}"#), ""), Ok(()));
-        let faults = check_together(&config(r#"{"min_instances":3,"max_instances":2}"#), "/config");
-        let FieldError { pointer, detail } = faults.unwrap_err().remove(0);
+        let check = |json| {
+            check_together(&apply(&FunctionConfig::default(), &patch(json)), Runtime::Python, "/config")
+        };
+        assert_eq!(check(r#"{"min_instances":2,"max_instances":2}"#), Ok(()));
+        let FieldError { pointer, detail } =
+            check(r#"{"min_instances":3,"max_instances":2}"#).unwrap_err().remove(0);
         assert_eq!(pointer, "/config/min_instances");
         assert_eq!(detail, "must be no more than max_instances, which is 2");
+    }
+
+    #[test]
+    fn a_program_is_called_once_at_a_time() {
+        let several = apply(&FunctionConfig::default(), &patch(r#"{"concurrency":2}"#));
+        assert_eq!(check_together(&several, Runtime::Node, ""), Ok(()));
+        assert_eq!(check_together(&FunctionConfig::default(), Runtime::Binary, ""), Ok(()));
+        let FieldError { pointer, detail } =
+            check_together(&several, Runtime::Binary, "").unwrap_err().remove(0);
+        assert_eq!(pointer, "/concurrency");
+        assert_eq!(detail, "must be 1: an instance of the runtime binary carries out one call at a time");
     }
 
     #[test]

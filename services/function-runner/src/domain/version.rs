@@ -4,6 +4,7 @@ use slipway_kernel::{DeploymentId, FunctionId, UserId};
 use slipway_models::functions::{FunctionConfig, Runtime};
 
 use super::Secret;
+use super::config::takes_several_calls;
 
 /// All that an instance needs to know of the version it serves.
 ///
@@ -33,6 +34,14 @@ pub struct Version {
     pub secrets: Arc<[Secret]>,
     /// How recent the knowledge of it is.
     pub revision: Revision,
+}
+
+impl Version {
+    /// Returns how many calls an instance carries out at a time. What a function says for another runtime, to which it
+    /// was rolled back, does not hold.
+    pub fn concurrency(&self) -> u32 {
+        if takes_several_calls(self.runtime) { self.config.concurrency.max(1) } else { 1 }
+    }
 }
 
 #[cfg(test)]

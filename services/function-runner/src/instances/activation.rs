@@ -6,7 +6,8 @@ use std::time::Instant;
 use slipway_kernel::FunctionId;
 
 use super::ledger::Seat;
-use super::pool::{Action, Idle, Member, Pool, Pools, is_same, retire};
+use super::member::Member;
+use super::pool::{Action, Idle, Pool, Pools, is_same, retire};
 use super::{Busy, StartFailure};
 use crate::domain::Version;
 
@@ -58,7 +59,7 @@ impl<T: Member> Pools<T> {
             pool.ready.drain(..).partition(|idle| is_same(idle.member.version(), version));
         pool.ready = kept;
         for idle in outdated {
-            retire(&mut self.ledger, idle.member, &mut actions);
+            self.let_go(idle.member, &mut actions);
         }
         if let Some(checked) = self.checked.remove(&version.deployment_id) {
             self.offer(checked.member, false, checked.since, &mut actions);
@@ -78,7 +79,7 @@ impl<T: Member> Pools<T> {
                 let _ = waiter.grant.send(Err(StartFailure::Removed));
             }
             for idle in pool.ready {
-                retire(&mut self.ledger, idle.member, &mut actions);
+                self.let_go(idle.member, &mut actions);
             }
         }
         self.retire_checked(|checked| checked.member.version().function_id == id, &mut actions);

@@ -1,4 +1,7 @@
-//! The runner's side of an instance's connection: HTTP/1.1 over the socket that the bridge dialled.
+//! The runner's side of an instance's connections: HTTP/1.1 over the socket that the bridge dialled.
+
+use std::fs;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -9,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use slipway_bridge::protocol::{
     CONFIGURE_PATH, Configure, Frame, FrameDecoder, FrameError, INVOKE_PATH, READY_PATH,
 };
-use tokio::net::UnixStream;
+use tokio::net::{UnixListener, UnixStream};
 
 /// What is read of the line that says why the bridge refused.
 const REFUSAL_BYTES: usize = 4 * 1024;
@@ -36,7 +39,7 @@ pub enum BridgeError {
     },
 }
 
-/// The one connection of an instance.
+/// A connection of an instance: it carries one call at a time.
 pub(super) struct Connection {
     requests: SendRequest<Full<Bytes>>,
 }
@@ -91,6 +94,36 @@ impl Connection {
         let reason = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
         let reason = reason.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
         Err(BridgeError::Refused { status, reason: reason.unwrap_or_default() })
+    }
+}
+
+/// An instance that has dialled and was told nothing yet: no code of the function's runs in it.
+pub(super) struct Dialled {
+    pub(super) connection: Connection,
+    pub(super) listener: UnixListener,
+    pub(super) socket: PathBuf,
+}
+
+impl Dialled {
+    /// Hands over the configuration, upon which the bridge dials again for each further call at a time; returns all
+    /// connections. From then on there is no socket: nobody can dial what is not there.
+    pub(super) async fn configure(self, configure: &Configure) -> Result<Vec<Connection>, BridgeError> {
+        let Self { mut connection, listener, socket } = self;
+        let further = async {
+            let mut further = Vec::new();
+            for _ in 1..configure.concurrency {
+                let (stream, _) =
+                    listener.accept().await.map_err(|fault| BridgeError::Message(fault.to_string()))?;
+                further.push(Connection::open(stream).await?);
+            }
+            Ok(further)
+        };
+        let configured = tokio::try_join!(connection.configure(configure), further);
+        drop(listener);
+        let _ = fs::remove_file(socket);
+        let ((), mut connections) = configured?;
+        connections.push(connection);
+        Ok(connections)
     }
 }
 

@@ -13,10 +13,13 @@ use slipway_runtime::{ContainerId, ContainerStatus, InstanceLimits, InstanceSpec
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::Dialled;
 use super::environment::environment;
 use super::gate::Turn;
 use super::ledger::Seat;
-use super::{BridgeError, CheckFailure, Connection, Instance, Registered, Remains, Shared, StartFailure};
+use super::{
+    About, BridgeError, CheckFailure, Connection, Instance, Registered, Remains, Shared, StartFailure,
+};
 use crate::domain::Version;
 use crate::runner_id::RunnerId;
 
@@ -44,30 +47,32 @@ impl Shared {
         let warm = self.furnish(version).await;
         self.make_room_of_warm();
         let is_warm = warm.is_some();
-        let (mut remains, connection) = match warm {
-            Some(warm) => (Remains { seat: Some(seat), ..warm.remains }, Some(warm.connection)),
+        let (mut remains, connections) = match warm {
+            Some((remains, connections)) => (Remains { seat: Some(seat), ..remains }, Some(connections)),
             None => (Remains::of(InstanceId::generate(), Some(seat)), None),
         };
         let id = remains.id;
         let ended = self.register(id, Some(version.function_id));
-        let outcome = match self.turn(&ended, connection.is_some(), version).await {
-            Ok(turn) => self.in_time(&ended, self.bring_up(&mut remains, connection, version, turn)).await,
+        let outcome = match self.turn(&ended, is_warm, version).await {
+            Ok(turn) => self.in_time(&ended, self.bring_up(&mut remains, connections, version, turn)).await,
             Err(failure) => Err(failure),
         };
         self.refill_warm();
         match outcome {
-            Ok((connection, load_lines)) => {
+            Ok((free, load_lines)) => {
                 let started_in = began.elapsed();
                 tracing::debug!(instance.id = %id, function.id = %version.function_id, ?started_in, is_warm, "instance is ready");
-                Ok(Instance {
-                    remains: Some(remains),
+                let about = About {
+                    id,
+                    container: remains.container.clone(),
                     version: Arc::clone(version),
-                    connection,
                     ended,
+                    stopped: CancellationToken::new(),
                     started_in,
-                    load_lines,
                     shared: Arc::downgrade(self),
-                })
+                };
+                let connections = free.len();
+                Ok(Instance { remains, about: Arc::new(about), free, connections, load_lines })
             }
             Err(failure) => {
                 self.pools().leave(seat);
@@ -128,16 +133,20 @@ impl Shared {
     async fn bring_up(
         &self,
         remains: &mut Remains,
-        configured: Option<Connection>,
+        configured: Option<Vec<Connection>>,
         version: &Version,
         turn: Option<Turn>,
-    ) -> Result<(Connection, Vec<LogLine>), StartFailure> {
-        let mut connection = match configured {
-            Some(connection) => connection,
+    ) -> Result<(Vec<Connection>, Vec<LogLine>), StartFailure> {
+        let mut connections = match configured {
+            Some(connections) => connections,
             None => self.start_image(remains, version, turn).await?,
         };
-        match load(&mut connection).await {
-            Ok((Outcome::Succeeded, lines)) => Ok((connection, lines)),
+        let loaded = match connections.first_mut() {
+            Some(first) => load(first).await,
+            None => Err(BridgeError::Message("the instance has no connection".to_owned())),
+        };
+        match loaded {
+            Ok((Outcome::Succeeded, lines)) => Ok((connections, lines)),
             Ok((Outcome::Failed { error }, lines)) => Err(CheckFailure {
                 kind: error.kind,
                 message: error.message,
@@ -154,15 +163,14 @@ impl Shared {
         remains: &mut Remains,
         version: &Version,
         turn: Option<Turn>,
-    ) -> Result<Connection, StartFailure> {
+    ) -> Result<Vec<Connection>, StartFailure> {
         let configuration = self.configuration(version)?;
         if version.config.egress {
             remains.membership = Some(Box::new(self.join_network(version.owner).await?));
         }
         let spec = self.describe(remains, version);
-        let mut connection = self.dialled(remains, &spec, turn).await?;
-        match connection.configure(&configuration).await {
-            Ok(()) => Ok(connection),
+        match self.dialled(remains, &spec, turn).await?.configure(&configuration).await {
+            Ok(connections) => Ok(connections),
             Err(cause) => Err(self.explain(remains, &cause).await),
         }
     }
@@ -173,7 +181,7 @@ impl Shared {
         remains: &mut Remains,
         spec: &InstanceSpec,
         turn: Option<Turn>,
-    ) -> Result<Connection, StartFailure> {
+    ) -> Result<Dialled, StartFailure> {
         let listener =
             self.listen(remains.id).map_err(|cause| platform("its socket cannot be made", &cause))?;
         let container = self.create(remains, spec).await.map_err(|cause| unavailable(&cause))?;
@@ -184,11 +192,8 @@ impl Shared {
             accepted = listener.accept() => accepted.map_err(|cause| platform("it cannot dial", &cause))?.0,
             failure = self.watch(remains) => return Err(failure),
         };
-        // One connection, ever: nobody can dial what is not there.
-        drop(listener);
-        let _ = fs::remove_file(self.config.socket(remains.id));
         match Connection::open(stream).await {
-            Ok(connection) => Ok(connection),
+            Ok(connection) => Ok(Dialled { connection, listener, socket: self.config.socket(remains.id) }),
             Err(cause) => Err(self.explain(remains, &cause).await),
         }
     }
@@ -227,7 +232,7 @@ impl Shared {
             function_version: version.number,
             env,
             entry: version.entry.clone(),
-            concurrency: 1,
+            concurrency: version.concurrency(),
             log_limit_bytes: LOG_LIMIT_BYTES,
         })
     }

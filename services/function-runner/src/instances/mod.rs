@@ -1,8 +1,8 @@
 //! The instances of functions: started, lent to calls, kept while they are warm, removed.
 //!
-//! An instance serves one version of one function of one owner, one call at a time. Its life: starting, ready, busy
-//! and ready again, removed. A warm call asks Podman for nothing: the instance dialled a socket of its own when it
-//! came up, and the call goes over that connection. [`pool`] and [`room`] have the rules; [`warm`] makes cold starts
+//! An instance serves one version of one function of one owner, one call at a time or as many as its `concurrency`
+//! says. Its life: starting, ready, busy and ready again, removed. A warm call asks Podman for nothing: the instance
+//! dialled a socket of its own when it came up, once for each call at a time, and the call goes over such a connection. [`pool`] and [`room`] have the rules; [`warm`] makes cold starts
 //! short.
 //!
 //! Nothing is left behind: every container carries the runner's label, and what bears it and is not known here is
@@ -18,6 +18,7 @@ mod gate;
 mod launch;
 mod lease;
 mod ledger;
+mod member;
 mod pool;
 mod queues;
 mod removal;
@@ -59,7 +60,8 @@ pub(crate) use lease::{Claim, Lease};
 use lease::{Promise, Waiting};
 use ledger::Seat;
 pub use ledger::Shortage;
-use pool::{Acquired, Action, Member, Pools};
+use member::Member;
+use pool::{Acquired, Action, Pools};
 pub use queues::Full;
 use warm::WarmPool;
 
@@ -98,18 +100,36 @@ struct Registered {
     ended: CancellationToken,
 }
 
-/// An instance that is ready or busy. However it is dropped, its container goes.
+/// An instance that is ready or busy.
 struct Instance {
-    /// None once its removal is under way.
-    remains: Option<Remains>,
-    version: Arc<Version>,
-    connection: Connection,
-    /// Cancelled when its function is deleted or the runner stops.
-    ended: CancellationToken,
-    started_in: Duration,
+    remains: Remains,
+    about: Arc<About>,
+    /// The connections that carry no call.
+    free: Vec<Connection>,
+    connections: usize,
     /// What was printed while the handler was loaded, until a call takes it.
     load_lines: Vec<LogLine>,
+}
+
+/// What the calls of an instance know of it.
+struct About {
+    id: InstanceId,
+    container: Option<ContainerId>,
+    version: Arc<Version>,
+    /// Cancelled when its function is deleted or the runner stops.
+    ended: CancellationToken,
+    /// Cancelled when it is given up for the sake of one of its calls.
+    stopped: CancellationToken,
+    started_in: Duration,
     shared: Weak<Shared>,
+}
+
+/// The right to have an instance carry out one call at a time. Where it is dropped, the instance goes.
+struct Slot {
+    about: Arc<About>,
+    /// None once it was given back.
+    connection: Option<Connection>,
+    load_lines: Vec<LogLine>,
 }
 
 /// What there is to remove of an instance.
@@ -132,25 +152,52 @@ impl Remains {
 }
 
 impl Member for Instance {
+    type Slot = Slot;
+
+    fn id(&self) -> InstanceId {
+        self.about.id
+    }
+
     fn version(&self) -> &Arc<Version> {
-        &self.version
+        &self.about.version
     }
 
     fn is_open(&self) -> bool {
-        self.connection.is_open() && !self.ended.is_cancelled()
+        self.free.iter().all(Connection::is_open) && !self.about.ended.is_cancelled()
+    }
+
+    fn lend(&mut self) -> Option<Slot> {
+        let connection = Some(self.free.pop()?);
+        let load_lines = std::mem::take(&mut self.load_lines);
+        Some(Slot { about: Arc::clone(&self.about), connection, load_lines })
+    }
+
+    fn take_back(&mut self, mut slot: Slot) {
+        self.free.extend(slot.connection.take());
+        self.load_lines.append(&mut slot.load_lines);
+    }
+
+    fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.free.len() == self.connections
+    }
+
+    fn stop(&self) {
+        self.about.stopped.cancel();
     }
 }
 
-impl Drop for Instance {
+impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(remains) = self.remains.take()
-            && let Some(shared) = self.shared.upgrade()
+        if self.connection.is_some()
+            && let Some(shared) = self.about.shared.upgrade()
         {
-            if let Some(seat) = remains.seat {
-                let actions = shared.pools().lose(seat, Instant::now());
-                shared.perform(actions);
-            }
-            shared.remove_soon(remains);
+            let function_id = self.about.version.function_id;
+            let actions = shared.pools().lose(self.about.id, function_id, Instant::now());
+            shared.perform(actions);
         }
     }
 }
@@ -196,7 +243,7 @@ impl Instances {
         let (acquired, actions) = self.0.pools().acquire(version, Instant::now());
         self.0.perform(actions);
         match acquired {
-            Acquired::Ready(instance) => Ok(Claim(Promise::Kept(Lease::new(instance, self.clone(), None)))),
+            Acquired::Ready(slot) => Ok(Claim(Promise::Kept(Lease::new(slot, self.clone(), None)))),
             Acquired::Waits(place, granted) => {
                 Ok(Claim(Promise::Waits(Waiting { place, granted, instances: self.clone() })))
             }
@@ -293,11 +340,7 @@ impl Shared {
                 Action::Start(version, seat) => {
                     self.tasks.spawn(Arc::clone(self).launch_for_callers(version, seat));
                 }
-                Action::Retire(mut instance) => {
-                    if let Some(remains) = instance.remains.take() {
-                        self.remove_soon(remains);
-                    }
-                }
+                Action::Retire(instance) => self.remove_soon(instance.remains),
             }
         }
     }

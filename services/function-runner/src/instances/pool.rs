@@ -1,30 +1,24 @@
 //! Who gets which instance, and which go: the rules alone, without containers or clocks. [`super::room`] has those on
 //! what is started and what makes room for it, [`super::activation`] those on versions.
 //!
-//! The newest ready instance is taken first, so that the others become idle and go. A call that finds none waits in
-//! its function's queue while one starts. A warm call and its end take the same time however many functions, instances
+//! An instance has a slot for each call that it may carry out at a time, and what is lent is a slot. The last used ready
+//! instance is taken first, so that the others become idle and go. A call that finds none waits in its function's queue
+//! while one starts. A warm call and its end take the same time however many functions, instances
 //! and callers there are, unless a caller waits for want of room.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use slipway_kernel::{DeploymentId, FunctionId, UserId};
+use slipway_kernel::{DeploymentId, FunctionId, InstanceId, UserId};
 use tokio::sync::oneshot;
 
 use super::ledger::{Ledger, Room, Seat};
+use super::member::Member;
 use super::queues::{Queues, Waiting};
 use super::upkeep::Upkeep;
 use super::{Busy, StartFailure};
 use crate::domain::Version;
-
-/// What the pools hold: an instance, or a test's stand-in.
-pub(super) trait Member {
-    /// The version that it serves.
-    fn version(&self) -> &Arc<Version>;
-    /// Tells whether it can take another call.
-    fn is_open(&self) -> bool;
-}
 
 /// What there may be.
 #[derive(Debug, Clone, Copy)]
@@ -46,14 +40,14 @@ pub(super) enum Action<T> {
     Retire(T),
 }
 
-/// An instance on its way to a caller; `started` when it was started for callers who wait.
-pub(super) struct Granted<T> {
-    pub(super) member: T,
+/// A slot on its way to a caller; `started` when its instance was started for callers who wait.
+pub(super) struct Granted<S> {
+    pub(super) slot: S,
     pub(super) started: bool,
 }
 
 /// What a waiting caller is told.
-pub(super) type Grant<T> = Result<Granted<T>, StartFailure>;
+pub(super) type Grant<S> = Result<Granted<S>, StartFailure>;
 
 /// A caller's place in a function's queue.
 #[derive(Debug, Clone, Copy)]
@@ -63,16 +57,19 @@ pub(super) struct Place {
 }
 
 /// What a caller gets at once.
-pub(super) enum Acquired<T> {
-    Ready(T),
-    Waits(Place, oneshot::Receiver<Grant<T>>),
+pub(super) enum Acquired<S> {
+    Ready(S),
+    Waits(Place, oneshot::Receiver<Grant<S>>),
     Refused(Busy),
 }
 
-pub(super) struct Pools<T> {
+pub(super) struct Pools<T: Member> {
     pub(super) limits: Limits,
     pub(super) ledger: Ledger,
     pub(super) functions: HashMap<FunctionId, Pool<T>>,
+    /// The instances that take no further call until one of theirs has ended: all their slots are lent, or another
+    /// version answers by now.
+    pub(super) lent: HashMap<InstanceId, T>,
     pub(super) queues: Queues,
     /// Checked instances of versions that are not active yet.
     pub(super) checked: HashMap<DeploymentId, Idle<T>>,
@@ -85,12 +82,12 @@ pub(super) struct Pools<T> {
     pub(super) next_number: u64,
 }
 
-pub(super) struct Pool<T> {
+pub(super) struct Pool<T: Member> {
     pub(super) version: Arc<Version>,
-    /// Newest last.
+    /// Those with a slot to lend, the last used last.
     pub(super) ready: Vec<Idle<T>>,
     /// By number.
-    pub(super) waiting: VecDeque<Waiter<T>>,
+    pub(super) waiting: VecDeque<Waiter<T::Slot>>,
     pub(super) starting: usize,
     /// When an instance was last lent.
     pub(super) served: Option<Instant>,
@@ -99,12 +96,13 @@ pub(super) struct Pool<T> {
 
 pub(super) struct Idle<T> {
     pub(super) member: T,
+    /// When its last call ended.
     pub(super) since: Instant,
 }
 
-pub(super) struct Waiter<T> {
+pub(super) struct Waiter<S> {
     pub(super) number: u64,
-    pub(super) grant: oneshot::Sender<Grant<T>>,
+    pub(super) grant: oneshot::Sender<Grant<S>>,
 }
 
 impl<T: Member> Pools<T> {
@@ -113,6 +111,7 @@ impl<T: Member> Pools<T> {
             limits,
             ledger: Ledger::default(),
             functions: HashMap::new(),
+            lent: HashMap::new(),
             queues: Queues::default(),
             checked: HashMap::new(),
             wanting: HashSet::new(),
@@ -122,8 +121,12 @@ impl<T: Member> Pools<T> {
         }
     }
 
-    /// Takes an instance of the function's active version, or a place in its queue.
-    pub(super) fn acquire(&mut self, version: &Arc<Version>, now: Instant) -> (Acquired<T>, Vec<Action<T>>) {
+    /// Takes a slot of an instance of the function's active version, or a place in its queue.
+    pub(super) fn acquire(
+        &mut self,
+        version: &Arc<Version>,
+        now: Instant,
+    ) -> (Acquired<T::Slot>, Vec<Action<T>>) {
         let mut actions = Vec::new();
         let known = self.functions.get(&version.function_id).map(|pool| pool.version.revision);
         if known.is_none_or(|known| known.is_before(version.revision)) {
@@ -139,14 +142,21 @@ impl<T: Member> Pools<T> {
         {
             pool.upkeep.overlapped(now);
         }
-        while let Some(idle) = pool.ready.pop() {
-            if idle.member.is_open() {
+        while let Some(mut idle) = pool.ready.pop() {
+            if idle.member.is_open()
+                && let Some(slot) = idle.member.lend()
+            {
                 pool.served = Some(now);
+                if idle.member.is_full() {
+                    self.lent.insert(idle.member.id(), idle.member);
+                } else {
+                    pool.ready.push(idle);
+                }
                 if pool.ready.is_empty() && pool.upkeep.is_shared(now) {
                     self.wanting.insert(version.function_id);
                     self.start_wanted(now, &mut actions);
                 }
-                return (Acquired::Ready(idle.member), actions);
+                return (Acquired::Ready(slot), actions);
             }
             pool.upkeep.died(now);
             retire(&mut self.ledger, idle.member, &mut actions);
@@ -159,22 +169,31 @@ impl<T: Member> Pools<T> {
         (Acquired::Waits(place, granted), actions)
     }
 
-    /// Takes back an instance that can serve another call.
-    pub(super) fn release(&mut self, member: T, now: Instant) -> Vec<Action<T>> {
+    /// Takes back a slot whose instance can carry out another call. It comes back where the instance was given up
+    /// meanwhile.
+    pub(super) fn release(
+        &mut self,
+        id: InstanceId,
+        function_id: FunctionId,
+        slot: T::Slot,
+        now: Instant,
+    ) -> Result<Vec<Action<T>>, T::Slot> {
         let mut actions = Vec::new();
-        if let Some(pool) = self.functions.get_mut(&member.version().function_id) {
+        let Some(mut member) = self.take_out(id, function_id) else { return Err(slot) };
+        member.take_back(slot);
+        if let Some(pool) = self.functions.get_mut(&function_id) {
             if member.is_open() {
                 pool.upkeep.served();
             } else {
                 pool.upkeep.died(now);
-                self.wanting.insert(member.version().function_id);
+                self.wanting.insert(function_id);
             }
         }
         self.offer(member, false, now, &mut actions);
         if self.crowded {
             self.start_wanted(now, &mut actions);
         }
-        actions
+        Ok(actions)
     }
 
     /// Takes in an instance that was started on an [`Action::Start`].
@@ -228,7 +247,8 @@ impl<T: Member> Pools<T> {
             let staying = self.ledger.deployment(pool.version.deployment_id).staying();
             let mut surplus = staying.saturating_sub(pool.starting + pool.least());
             for idle in pool.ready.extract_if(.., |idle| {
-                let goes = !idle.member.is_open() || (surplus > 0 && is_unused(idle));
+                let unused = idle.member.is_idle() && is_unused(idle);
+                let goes = !idle.member.is_open() || (surplus > 0 && unused);
                 surplus = surplus.saturating_sub(goes.into());
                 goes
             }) {
@@ -251,16 +271,27 @@ impl<T: Member> Pools<T> {
         actions
     }
 
-    /// Notes that an instance is gone that was lent: its removal begins.
-    pub(super) fn lose(&mut self, seat: Seat, now: Instant) -> Vec<Action<T>> {
+    /// Gives up an instance whose slot did not come back: what else it carries out ends with it.
+    pub(super) fn lose(&mut self, id: InstanceId, function_id: FunctionId, now: Instant) -> Vec<Action<T>> {
         let mut actions = Vec::new();
-        self.leave(seat);
-        if let Some(pool) = self.functions.get_mut(&seat.function_id) {
+        let Some(member) = self.take_out(id, function_id) else { return actions };
+        member.stop();
+        retire(&mut self.ledger, member, &mut actions);
+        if let Some(pool) = self.functions.get_mut(&function_id) {
             pool.upkeep.died(now);
-            self.wanting.insert(seat.function_id);
+            self.wanting.insert(function_id);
         }
         self.start_wanted(now, &mut actions);
         actions
+    }
+
+    /// Takes an instance out that has lent a slot.
+    fn take_out(&mut self, id: InstanceId, function_id: FunctionId) -> Option<T> {
+        self.lent.remove(&id).or_else(|| {
+            let ready = &mut self.functions.get_mut(&function_id)?.ready;
+            let place = ready.iter().rposition(|idle| idle.member.id() == id)?;
+            Some(ready.remove(place).member)
+        })
     }
 
     /// Marks the seat of an instance whose removal begins.
@@ -287,31 +318,45 @@ impl<T: Member> Pools<T> {
         self.ledger.host().room_for(memory_mb, self.limits.host)
     }
 
-    pub(super) fn offer(&mut self, member: T, started: bool, now: Instant, actions: &mut Vec<Action<T>>) {
+    pub(super) fn offer(&mut self, mut member: T, started: bool, now: Instant, actions: &mut Vec<Action<T>>) {
         let version = Arc::clone(member.version());
         // One that was just started serves a call first: else two owners could start instances in turn for nothing.
         let makes_room = !started && self.another_starves(&version);
         let current =
             self.functions.get_mut(&version.function_id).filter(|pool| is_same(&pool.version, &version));
         let Some(pool) = current.filter(|_| member.is_open() && !makes_room) else {
-            retire(&mut self.ledger, member, actions);
+            self.let_go(member, actions);
             self.wanting.insert(version.function_id);
             return;
         };
-        let mut granted = Granted { member, started };
-        while let Some(waiter) = pool.waiting.pop_front() {
+        while !pool.waiting.is_empty()
+            && let Some(slot) = member.lend()
+            && let Some(waiter) = pool.waiting.pop_front()
+        {
             self.queues.leave(version.owner);
-            let Err(Ok(back)) = waiter.grant.send(Ok(granted)) else {
-                pool.served = Some(now);
-                return;
-            };
-            granted = back;
+            match waiter.grant.send(Ok(Granted { slot, started })) {
+                Err(Ok(back)) => member.take_back(back.slot),
+                Ok(()) | Err(Err(_)) => pool.served = Some(now),
+            }
         }
-        pool.ready.push(Idle { member: granted.member, since: now });
+        if member.is_full() {
+            self.lent.insert(member.id(), member);
+        } else {
+            pool.ready.push(Idle { member, since: now });
+        }
+    }
+
+    /// Gives up an instance once its calls have ended; at once where there are none, or where it is closed.
+    pub(super) fn let_go(&mut self, member: T, actions: &mut Vec<Action<T>>) {
+        if member.is_idle() || !member.is_open() {
+            retire(&mut self.ledger, member, actions);
+        } else {
+            self.lent.insert(member.id(), member);
+        }
     }
 }
 
-impl<T> Pool<T> {
+impl<T: Member> Pool<T> {
     pub(super) fn new(version: &Arc<Version>) -> Self {
         Self {
             version: Arc::clone(version),
@@ -321,6 +366,11 @@ impl<T> Pool<T> {
             served: None,
             upkeep: Upkeep::default(),
         }
+    }
+
+    /// Tells whether more callers wait than what starts will serve at once.
+    pub(super) fn lacks_slots(&self) -> bool {
+        self.waiting.len() > self.starting * self.version.concurrency() as usize
     }
 
     /// The most instances that the function may have.

@@ -16,7 +16,8 @@ use std::time::Instant;
 use slipway_kernel::{FunctionId, UserId};
 
 use super::ledger::{Gone, Room, Seat};
-use super::pool::{Action, Member, Pool, Pools, retire};
+use super::member::Member;
+use super::pool::{Action, Pool, Pools, retire};
 use crate::domain::Version;
 
 /// Why a function is to have another instance, the most urgent first.
@@ -84,7 +85,7 @@ impl<T: Member> Pools<T> {
         if staying >= pool.most() || self.too_large(&pool.version).is_some() {
             return None;
         }
-        if pool.waiting.len() > pool.starting {
+        if pool.lacks_slots() {
             return Some(Want::Caller);
         }
         if !pool.upkeep.is_due(now) {
@@ -135,9 +136,11 @@ impl<T: Member> Pools<T> {
             victims.push(victim);
         }
         for victim in victims {
-            if let Some(pool) = self.functions.get_mut(&victim) {
-                // Newest last: the first is the longest idle.
-                retire(&mut self.ledger, pool.ready.remove(0).member, actions);
+            // Last used last: the first is the longest idle.
+            if let Some(pool) = self.functions.get_mut(&victim)
+                && let Some(place) = pool.ready.iter().position(|idle| idle.member.is_idle())
+            {
+                retire(&mut self.ledger, pool.ready.remove(place).member, actions);
             }
         }
         false
@@ -164,20 +167,21 @@ impl<T: Member> Pools<T> {
                 let staying = self.ledger.deployment(pool.version.deployment_id).staying();
                 let yields = wants_first && seat.function_id != *id;
                 let kept = if yields { 0 } else { pool.starting + pool.least() };
-                pool.ready.iter().take(staying.saturating_sub(kept)).map(|idle| (idle.since, *id))
+                let idle = pool.ready.iter().filter(|idle| idle.member.is_idle());
+                idle.take(staying.saturating_sub(kept)).map(|idle| (idle.since, *id))
             })
             .collect()
     }
 
-    /// Tells whether an instance of `version` that has ended its call makes room: callers of another function wait,
-    /// and no room is on its way.
+    /// Tells whether an instance of `version` that has ended a call makes room, once it has no other: callers of another
+    /// function wait, and no room is on its way.
     pub(super) fn another_starves(&self, version: &Version) -> bool {
         self.crowded
             && self.ledger.host().leaving == 0
             && self.wanting.iter().any(|id| {
                 *id != version.function_id
                     && self.functions.get(id).is_some_and(|pool| {
-                        pool.waiting.len() > pool.starting
+                        pool.lacks_slots()
                             && self.ledger.deployment(pool.version.deployment_id).staying() < pool.most()
                             && self.too_large(&pool.version).is_none()
                             && self.yields(version, Seat::of(&pool.version))

@@ -5,7 +5,8 @@ use tokio::sync::oneshot;
 
 use super::Busy;
 use super::ledger::{Seat, Shortage};
-use super::pool::{Grant, Member, Place, Pools, Waiter};
+use super::member::Member;
+use super::pool::{Grant, Place, Pools, Waiter};
 use crate::domain::Version;
 
 impl<T: Member> Pools<T> {
@@ -56,7 +57,7 @@ impl<T: Member> Pools<T> {
         }
     }
 
-    pub(super) fn enqueue(&mut self, version: &Version) -> (Place, oneshot::Receiver<Grant<T>>) {
+    pub(super) fn enqueue(&mut self, version: &Version) -> (Place, oneshot::Receiver<Grant<T::Slot>>) {
         let (grant, granted) = oneshot::channel();
         let place = Place { function_id: version.function_id, number: self.next_number };
         self.next_number += 1;

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+use super::connection::Dialled;
 use super::launch::limits;
 use super::{Connection, Remains, Shared, StartFailure};
 use crate::build::{base_image_id, create_directory};
@@ -41,8 +42,8 @@ pub(super) struct WarmPool {
 
 /// A container without owner and code.
 pub(super) struct Warm {
-    pub(super) remains: Remains,
-    pub(super) connection: Connection,
+    remains: Remains,
+    dialled: Dialled,
     runtime: Runtime,
     /// The id of its image.
     base: String,
@@ -52,7 +53,8 @@ impl WarmPool {
     /// Takes the newest container of this image.
     fn take(&self, base: &str) -> Option<Warm> {
         let mut waiting = self.waiting();
-        let place = waiting.iter().rposition(|warm| warm.base == base && warm.connection.is_open())?;
+        let place =
+            waiting.iter().rposition(|warm| warm.base == base && warm.dialled.connection.is_open())?;
         Some(waiting.remove(place))
     }
 
@@ -104,27 +106,30 @@ impl Shared {
 
     /// Takes a warm container for a version and makes it the version's own: with its files, and configured. `None`
     /// where the version has to be started from its image.
-    pub(super) async fn furnish(self: &Arc<Self>, version: &Arc<Version>) -> Option<Warm> {
+    pub(super) async fn furnish(
+        self: &Arc<Self>,
+        version: &Arc<Version>,
+    ) -> Option<(Remains, Vec<Connection>)> {
         if version.config.egress || limits(&version.config) != limits(&FunctionConfig::default()) {
             return None;
         }
         let configuration = self.configuration(version).ok()?;
-        let mut warm = self.warm.take(&self.bundles.base(&version.image)?)?;
+        let Warm { remains, dialled, .. } = self.warm.take(&self.bundles.base(&version.image)?)?;
         let (bundles, image) = (Arc::clone(&self.bundles), version.image.clone());
-        let target = self.config.code(warm.remains.id);
+        let target = self.config.code(remains.id);
         let lay = move || bundles.lay(&image, &target);
         let furnished = async {
             let laid = slipway_telemetry::spawn_blocking(Span::current(), lay).await;
             laid.map_err(std::io::Error::from).flatten().map_err(|fault| fault.to_string())?;
-            let configured = warm.connection.configure(&configuration);
+            let configured = dialled.configure(&configuration);
             let in_time = tokio::time::timeout(PATIENCE, configured).await;
             in_time.map_err(|late| late.to_string())?.map_err(|fault| fault.to_string())
         };
         match furnished.await {
-            Ok(()) => Some(warm),
+            Ok(connections) => Some((remains, connections)),
             Err(error) => {
-                tracing::warn!(error, instance.id = %warm.remains.id, "a warm container was not used");
-                self.remove_soon(warm.remains);
+                tracing::warn!(error, instance.id = %remains.id, "a warm container was not used");
+                self.remove_soon(remains);
                 None
             }
         }
@@ -145,7 +150,7 @@ impl Shared {
     /// Gives up warm containers that broke, that instances need the room of, and all but those of `bases`.
     fn retire_warm(self: &Arc<Self>, bases: &HashMap<Runtime, String>) {
         let is_current = |warm: &Warm| bases.get(&warm.runtime).is_none_or(|base| *base == warm.base);
-        let outdated = |warm: &mut Warm| !warm.connection.is_open() || !is_current(warm);
+        let outdated = |warm: &mut Warm| !warm.dialled.connection.is_open() || !is_current(warm);
         let gone: Vec<Warm> = self.warm.waiting().extract_if(.., outdated).collect();
         for warm in gone {
             self.remove_soon(warm.remains);
@@ -205,7 +210,7 @@ impl Shared {
             self.dialled(&mut remains, &spec, None).await
         };
         match self.in_time(&ended, dialled).await {
-            Ok(connection) => Ok(Warm { remains, connection, runtime, base: base.to_owned() }),
+            Ok(dialled) => Ok(Warm { remains, dialled, runtime, base: base.to_owned() }),
             Err(failure) => {
                 self.remove_soon(remains);
                 Err(failure)

@@ -216,7 +216,7 @@ fn place(connection: &mut PgConnection, draft: Draft) -> Result<(Function, Deplo
         }
         Target::Name(name) => store::functions::insert_or_lock(connection, &draft.function(name))?,
     };
-    config::check_together(&config::apply(&function.config, &draft.config), "/config")
+    config::check_together(&config::apply(&function.config, &draft.config), draft.runtime, "/config")
         .map_err(FunctionError::Invalid)?;
     function.last_version += 1;
     function.updated_at = draft.now;

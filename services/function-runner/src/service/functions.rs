@@ -143,7 +143,7 @@ impl Functions {
         }
         self.change("function.configure", owner, id, move |connection, function| {
             function.config = config::apply(&function.config, &patch);
-            config::check_together(&function.config, "").map_err(FunctionError::Invalid)?;
+            config::check_together(&function.config, function.runtime, "").map_err(FunctionError::Invalid)?;
             store::functions::update(connection, function)?;
             Ok(function.clone())
         })

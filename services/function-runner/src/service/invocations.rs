@@ -271,11 +271,12 @@ impl Invocations {
         for line in lease.take_load_lines() {
             log.keep(&line);
         }
-        let ended = lease.ended();
+        let (ended, stopped) = (lease.ended(), lease.stopped());
         let outcome = tokio::select! {
             outcome = self.converse(&mut lease, execution, log, exchange, deadline) => outcome,
             () = tokio::time::sleep_until(deadline.into()) => return Err(Failure::timed_out("the handler did not answer")),
             () = called_off.cancelled() => return Err(Failure::CalledOff),
+            () = stopped.cancelled() => return Err(Failure::stopped_beside_another()),
             () = ended.cancelled() => {
                 return Err(if lease.is_runner_stopping() { Failure::Stopped } else { Failure::Cancelled });
             }
@@ -296,6 +297,7 @@ impl Invocations {
                 Err(Failure::Handler(lease.out_of_memory().await.unwrap_or(error)))
             }
             Err(AnswerFault::Unusable(error)) => Err(Failure::Handler(error)),
+            Err(AnswerFault::Instance(_)) if stopped.is_cancelled() => Err(Failure::stopped_beside_another()),
             Err(AnswerFault::Instance(cause)) => Err(Failure::Handler(lease.explain(&cause).await)),
         }
     }
@@ -375,6 +377,12 @@ impl Failure {
                 (ExecutionStatus::Failed, error, InvokeError::Unavailable { id, cause })
             }
         }
+    }
+
+    fn stopped_beside_another() -> Self {
+        let message = "its instance was stopped while this ran: another of the instance's calls was past its deadline, \
+                       was called off or broke it";
+        Self::Handler(platform_error("instance_stopped", message))
     }
 
     fn timed_out(message: &str) -> Self {

@@ -7,6 +7,7 @@ mod authz;
 mod bad_input;
 mod binary;
 mod cancel;
+mod concurrency;
 mod delete;
 mod deploy;
 mod deployed;

@@ -33,7 +33,7 @@ fn a_version_that_comes_back_is_not_undone_by_a_caller_who_knows_the_one_between
     host.activate(&back);
     host.release(busy);
     assert_eq!(host.leaving.len(), 0, "its version is the active one again");
-    assert!(matches!(host.acquire(&new), Acquired::Ready(fake) if fake.version.number == old.number));
+    assert!(matches!(host.acquire(&new), Acquired::Ready(slot) if slot.version.number == old.number));
 }
 
 #[test]
@@ -55,8 +55,7 @@ fn a_checked_instance_is_the_first_of_its_version() {
     let version = any();
     let (seat, actions) = host.pools.seat_for_check(&version);
     host.take(actions);
-    let checked =
-        Fake { version: Arc::clone(&version), seat: seat.unwrap().unwrap(), open: Rc::new(Cell::new(true)) };
+    let checked = Fake::new(&version, seat.unwrap().unwrap());
     let actions = host.pools.keep_checked(checked, host.now);
     host.take(actions);
     host.activate(&version);
@@ -69,7 +68,7 @@ fn a_checked_instance_that_is_never_activated_goes_with_the_idle() {
     let mut host = Host::with(10, 10_000, 10);
     let version = any();
     let (seat, _) = host.pools.seat_for_check(&version);
-    let checked = Fake { version, seat: seat.unwrap().unwrap(), open: Rc::new(Cell::new(true)) };
+    let checked = Fake::new(&version, seat.unwrap().unwrap());
     let actions = host.pools.keep_checked(checked, host.now);
     host.take(actions);
     host.idle_for(Duration::from_secs(1));

@@ -19,7 +19,7 @@ fn where_nothing_fits_the_longest_idle_instance_makes_room() {
     let mut waiting = host.wait(&versions[2]);
     assert_eq!(host.starting.len(), 0, "nothing starts before there is room");
     assert_eq!(host.leaving.len(), 1);
-    assert_eq!(host.leaving[0].version, versions[0]);
+    assert_eq!(host.leaving[0].about.version, versions[0]);
     host.remove();
     host.start();
     assert!(granted(&mut waiting).is_some());

@@ -4,34 +4,88 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use slipway_kernel::{DeploymentId, UserId};
+use slipway_kernel::{DeploymentId, InstanceId, UserId};
 use tokio::sync::oneshot;
 
 use super::ledger::{Room, Seat};
-use super::pool::{Acquired, Action, Grant, Limits, Member, Place, Pools};
+use super::member::Member;
+use super::pool::{Acquired, Action, Grant, Limits, Place, Pools};
 use super::queues::Waiting;
 use super::{Busy, Full, Shortage, StartFailure};
 use crate::domain::{Revision, Version};
 
 mod activation;
+mod concurrency;
 mod fairness;
 mod upkeep;
 
 /// Stands for an instance.
 #[derive(Debug)]
 struct Fake {
+    about: About,
+    free: usize,
+}
+
+/// Stands for a slot of one, and says which.
+type Slot = About;
+
+#[derive(Debug, Clone)]
+struct About {
+    id: InstanceId,
     version: Arc<Version>,
     seat: Seat,
     open: Rc<Cell<bool>>,
+    stopped: Rc<Cell<bool>>,
+}
+
+impl Fake {
+    fn new(version: &Arc<Version>, seat: Seat) -> Self {
+        let about = About {
+            id: InstanceId::generate(),
+            version: Arc::clone(version),
+            seat,
+            open: Rc::new(Cell::new(true)),
+            stopped: Rc::default(),
+        };
+        Self { about, free: version.concurrency() as usize }
+    }
 }
 
 impl Member for Fake {
+    type Slot = Slot;
+
+    fn id(&self) -> InstanceId {
+        self.about.id
+    }
+
     fn version(&self) -> &Arc<Version> {
-        &self.version
+        &self.about.version
     }
 
     fn is_open(&self) -> bool {
-        self.open.get()
+        self.about.open.get()
+    }
+
+    fn lend(&mut self) -> Option<Slot> {
+        self.free = self.free.checked_sub(1)?;
+        Some(self.about.clone())
+    }
+
+    fn take_back(&mut self, slot: Slot) {
+        assert_eq!(slot.id, self.about.id);
+        self.free += 1;
+    }
+
+    fn is_full(&self) -> bool {
+        self.free == 0
+    }
+
+    fn is_idle(&self) -> bool {
+        self.free == self.about.version.concurrency() as usize
+    }
+
+    fn stop(&self) {
+        self.about.stopped.set(true);
     }
 }
 
@@ -64,7 +118,7 @@ impl Host {
         }
     }
 
-    fn acquire(&mut self, version: &Arc<Version>) -> Acquired<Fake> {
+    fn acquire(&mut self, version: &Arc<Version>) -> Acquired<Slot> {
         self.now += Duration::from_millis(1);
         let (acquired, actions) = self.pools.acquire(version, self.now);
         self.take(actions);
@@ -83,25 +137,32 @@ impl Host {
         self.pools.give_up(caller.place);
     }
 
-    fn ready(&mut self, version: &Arc<Version>) -> Fake {
+    fn ready(&mut self, version: &Arc<Version>) -> Slot {
         match self.acquire(version) {
-            Acquired::Ready(member) => member,
+            Acquired::Ready(slot) => slot,
             Acquired::Waits(..) => panic!("no instance was ready"),
             Acquired::Refused(busy) => panic!("{busy}"),
         }
     }
 
-    fn release(&mut self, member: Fake) {
+    fn release(&mut self, slot: Slot) {
         self.now += Duration::from_millis(1);
-        let actions = self.pools.release(member, self.now);
+        let (id, function_id) = (slot.id, slot.version.function_id);
+        if let Ok(actions) = self.pools.release(id, function_id, slot, self.now) {
+            self.take(actions);
+        }
+    }
+
+    /// Lets go of a slot without giving it back.
+    fn lose(&mut self, slot: &Slot) {
+        let actions = self.pools.lose(slot.id, slot.version.function_id, self.now);
         self.take(actions);
     }
 
     /// Lets the oldest start succeed.
     fn start(&mut self) {
         let (version, seat) = self.starting.remove(0);
-        let member = Fake { version, seat, open: Rc::new(Cell::new(true)) };
-        let actions = self.pools.started(member, self.now);
+        let actions = self.pools.started(Fake::new(&version, seat), self.now);
         self.take(actions);
     }
 
@@ -116,7 +177,7 @@ impl Host {
 
     /// Lets the oldest removal come to its end.
     fn remove(&mut self) {
-        let seat = self.leaving.remove(0).seat;
+        let seat = self.leaving.remove(0).about.seat;
         let actions = self.pools.free(seat, self.now);
         self.take(actions);
     }
@@ -137,7 +198,7 @@ impl Host {
 /// A caller in a queue.
 struct Caller {
     place: Place,
-    granted: oneshot::Receiver<Grant<Fake>>,
+    granted: oneshot::Receiver<Grant<Slot>>,
 }
 
 fn version(change: impl FnOnce(&mut Version)) -> Arc<Version> {
@@ -159,8 +220,8 @@ fn next_of(before: &Arc<Version>) -> Arc<Version> {
     })
 }
 
-fn granted(caller: &mut Caller) -> Option<Fake> {
-    caller.granted.try_recv().ok().and_then(Result::ok).map(|granted| granted.member)
+fn granted(caller: &mut Caller) -> Option<Slot> {
+    caller.granted.try_recv().ok().and_then(Result::ok).map(|granted| granted.slot)
 }
 
 #[test]
@@ -239,7 +300,7 @@ proptest! {
     /// Whatever happens in whatever order: the host is never overfull, no seat is lost, and when everything has
     /// settled nobody is left waiting.
     #[test]
-    fn no_order_of_events_overfills_the_host_or_forgets_a_caller(events in prop::collection::vec((0_u8..6, 0_usize..4), 1..120)) {
+    fn no_order_of_events_overfills_the_host_or_forgets_a_caller(events in prop::collection::vec((0_u8..7, 0_usize..4), 1..120)) {
         let room = |instances, memory_mb| Room { instances, memory_mb };
         let mut host = Host::of(room(3, 400), room(2, 300), Waiting { per_function: 20, per_owner: 30, in_all: 40 });
         let owners = [UserId::generate(), UserId::generate()];
@@ -249,6 +310,7 @@ proptest! {
                 version.config.memory_mb = 64 * (n + 1);
                 version.config.max_instances = 2;
                 version.config.min_instances = n % 2;
+                version.config.concurrency = 1 + n;
             }))
             .collect();
         let (mut waiting, mut busy) = (Vec::new(), Vec::new());
@@ -262,11 +324,12 @@ proptest! {
                 2 if !host.starting.is_empty() => if n == 0 { host.fail_start() } else { host.start() },
                 3 if !busy.is_empty() => { let member = busy.swap_remove(n % busy.len()); host.release(member); }
                 4 if !host.leaving.is_empty() => host.remove(),
+                6 if !busy.is_empty() => { let lost: Slot = busy.swap_remove(n % busy.len()); host.lose(&lost); }
                 5 => { versions[n] = next_of(&versions[n]); host.activate(&Arc::clone(&versions[n])); }
                 _ => {}
             }
             waiting.retain_mut(|caller: &mut Caller| match caller.granted.try_recv() {
-                Ok(Ok(granted)) => { busy.push(granted.member); false }
+                Ok(Ok(granted)) => { busy.push(granted.slot); false }
                 Ok(Err(_)) => false,
                 Err(oneshot::error::TryRecvError::Empty) => true,
                 Err(oneshot::error::TryRecvError::Closed) => panic!("a caller was forgotten"),
@@ -278,7 +341,7 @@ proptest! {
             if !host.starting.is_empty() { host.start(); }
             if !host.leaving.is_empty() { host.remove(); }
             waiting.retain_mut(|caller: &mut Caller| match caller.granted.try_recv() {
-                Ok(Ok(granted)) => { busy.push(granted.member); false }
+                Ok(Ok(granted)) => { busy.push(granted.slot); false }
                 Ok(Err(_)) => false,
                 Err(_) => true,
             });

@@ -1,0 +1,1 @@
+UPDATE functions SET config = config || '{"concurrency": 1}' WHERE NOT config ? 'concurrency';
