@@ -100,7 +100,8 @@ fn aligned<const N: usize>(row: &[String; N], widths: &[usize; N]) -> String {
     cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
 }
 
-fn printable(text: &str) -> String {
+/// Returns a text whose control characters are shown and not obeyed.
+pub(crate) fn printable(text: &str) -> String {
     let shown = |character: char| match character {
         '\n' | '\t' => character,
         _ if character.is_control() => char::REPLACEMENT_CHARACTER,

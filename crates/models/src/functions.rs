@@ -291,6 +291,13 @@ pub enum DeploymentStatus {
     Failed,
 }
 
+impl DeploymentStatus {
+    /// Tells whether the deployment has come to its end.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Active | Self::Superseded | Self::Failed)
+    }
+}
+
 /// One version of a function, or the attempt at one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeploymentBody {
@@ -336,6 +343,20 @@ pub struct RollbackRequest {
 pub struct BuildLog {
     /// The log's text, at most its last 1 MiB.
     pub log: String,
+}
+
+/// The data of an event of `GET /deployments/{id}/logs?follow=true`: a line that the build printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BuildLogLine {
+    /// The line, without its end.
+    pub text: String,
+}
+
+/// The data of an event of type `status` of the same: how far the deployment is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BuildProgress {
+    /// Where it stands now.
+    pub status: DeploymentStatus,
 }
 
 /// `POST /functions/{id}/invoke`: the request that the handler is given.

@@ -198,8 +198,8 @@ impl Parts {
         let deployments = Deployments::new(
             db.clone(),
             Arc::clone(&clock),
-            Arc::clone(&images),
             Arc::clone(&builds),
+            Arc::clone(&records),
             queue.clone(),
             workspaces,
             config.deployments.clone(),

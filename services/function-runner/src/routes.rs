@@ -1,6 +1,7 @@
 //! The only table of function-runner's URLs.
 
 use actix_web::web::{ServiceConfig, delete, get, patch, post, put, to};
+use slipway_models::functions::{BuildLogLine, BuildProgress};
 use slipway_models::problem::ProblemBody;
 use slipway_web::{BodyLimit, resource};
 use utoipa::OpenApi;
@@ -77,7 +78,7 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::deployment,
         handlers::deployment_log
     ),
-    components(schemas(ProblemBody)),
+    components(schemas(ProblemBody, BuildLogLine, BuildProgress)),
     tags((name = "functions", description = "Functions, their deployments and their runs"))
 )]
 pub(crate) struct Documentation;

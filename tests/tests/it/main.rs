@@ -7,6 +7,7 @@ mod binary;
 mod chaos;
 mod confinement;
 mod crash;
+mod deploy;
 mod egress;
 mod examples;
 mod failures;

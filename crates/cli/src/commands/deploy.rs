@@ -1,25 +1,31 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use slipway_clients::platform::{self, DeployTarget};
-use slipway_models::functions::{DeployAnswer, DeploymentBody, DeploymentStatus};
+use slipway_kernel::DeploymentId;
+use slipway_models::functions::{
+    BuildLogLine, BuildProgress, DeployAnswer, DeploymentBody, DeploymentStatus,
+};
 use tokio::time::Instant;
 
 use crate::archive;
 use crate::arguments::Deploy;
 use crate::commands::is_function_name;
 use crate::failure::Failure;
-use crate::output::{self, Output};
+use crate::output::Output;
 use crate::progress::Progress;
 use crate::session::Store;
 
-const POLL_EVERY: Duration = Duration::from_millis(300);
+const REDRAW_EVERY: Duration = Duration::from_millis(300);
+const LOG_TAIL_LINES: usize = 40;
+const FOLLOW_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long the platform may be away before the command stops to wait for the build.
 const BEAR_WITH_FOR: Duration = Duration::from_mins(1);
-const LOG_TAIL_LINES: usize = 40;
 
 pub(crate) async fn run(options: Deploy, store: &Store, output: &Output) -> Result<(), Failure> {
     let folder = checked_folder(&options.folder)?;
@@ -27,14 +33,15 @@ pub(crate) async fn run(options: Deploy, store: &Store, output: &Output) -> Resu
     // Before the work: whoever is not signed in learns it at once.
     store.client().await?;
 
-    let progress = Arc::new(Progress::new());
+    // Whoever reads JSON is told how it ended, and nothing on the way.
+    let progress = Arc::new(if output.is_json() { Progress::silent() } else { Progress::new() });
     let archive = pack(folder, Arc::clone(&progress)).await?;
     let started = upload(&name, archive, store, &progress).await?;
-    let deployment = follow(started.deployment, store, &progress).await?;
+    let deployment = follow(&started.deployment, store, &progress).await?;
     drop(progress);
 
     if deployment.status == DeploymentStatus::Failed {
-        return Err(build_failure(&deployment, store).await);
+        return Err(build_failure(&deployment, store, output).await);
     }
     let (client, url) = store.client().await?;
     let function = client.function(started.function.id).await?;
@@ -96,62 +103,98 @@ async fn upload(
     Ok(client.deploy(deploy, sent).await?)
 }
 
-/// Waits until the deployment has come to an end, over short absences of the platform.
+/// Waits until the deployment has come to an end, over short absences of the platform, and shows what happens.
 async fn follow(
-    mut deployment: DeploymentBody,
+    deployment: &DeploymentBody,
     store: &Store,
     progress: &Progress,
 ) -> Result<DeploymentBody, Failure> {
-    let started = Instant::now();
-    let mut last_seen = started;
+    let mut following =
+        Following { progress, started: Instant::now(), step: waiting_for(deployment.status), last: None };
+    let mut last_seen = Instant::now();
     loop {
-        let step = match deployment.status {
-            DeploymentStatus::Queued => "waiting for a builder",
-            DeploymentStatus::Building => "building",
-            DeploymentStatus::Checking => "starting the first instance",
-            DeploymentStatus::Active | DeploymentStatus::Superseded | DeploymentStatus::Failed => {
-                return Ok(deployment);
-            }
-        };
-        progress.show(step, &format!("{} s", started.elapsed().as_secs()));
-        tokio::time::sleep(POLL_EVERY).await;
-        match poll(&deployment, store).await {
-            Ok(newer) => {
-                deployment = newer;
-                last_seen = Instant::now();
-            }
+        match following.read_on(deployment.id, store).await {
+            Ok(Some(ended)) => return Ok(ended),
+            Ok(None) => last_seen = Instant::now(),
             Err(failure) if failure.is_unavailable() && last_seen.elapsed() < BEAR_WITH_FOR => {}
             Err(failure) if failure.is_unavailable() => {
                 return Err(failure.hint("the build goes on without this command; see: slipway list"));
             }
             Err(failure) => return Err(failure),
         }
+        tokio::time::sleep(FOLLOW_AGAIN_AFTER).await;
     }
 }
 
-async fn poll(deployment: &DeploymentBody, store: &Store) -> Result<DeploymentBody, Failure> {
-    let (client, _) = store.client().await?;
-    Ok(client.deployment(deployment.id).await?)
+/// How far a deployment was followed.
+struct Following<'a> {
+    progress: &'a Progress,
+    started: Instant,
+    step: &'static str,
+    /// The id of the last line that was shown.
+    last: Option<String>,
 }
 
-/// Shows the end of the build's log and returns what failed.
-async fn build_failure(deployment: &DeploymentBody, store: &Store) -> Failure {
-    let log = match store.client().await {
-        Ok((client, _)) => client.build_log(deployment.id).await.map_err(Failure::from),
-        Err(failure) => Err(failure),
-    };
-    match log {
-        Ok(build) => {
-            let lines: Vec<_> = build.log.lines().collect();
-            for line in &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..] {
-                output::note(&format!("  | {line}"));
+impl Following<'_> {
+    /// Shows news until the deployment is over or the connection is.
+    async fn read_on(&mut self, id: DeploymentId, store: &Store) -> Result<Option<DeploymentBody>, Failure> {
+        let (client, _) = store.client().await?;
+        let mut events = client.follow_build_log(id, self.last.as_deref()).await?;
+        while let Some(event) = self.until(events.next()).await? {
+            let data = event.data.as_bytes();
+            match event.name.as_deref() {
+                Some("end") => return Ok(Some(read(data)?)),
+                Some("status") => self.step = waiting_for(read::<BuildProgress>(data)?.status),
+                Some(_) => {}
+                None => {
+                    self.progress.print(&format!("  | {}", read::<BuildLogLine>(data)?.text));
+                    self.last = events.last_id().map(str::to_owned);
+                }
             }
         }
-        Err(failure) => output::note(&format!("the build's log cannot be read: {}", failure.message)),
+        Ok(None)
     }
+
+    /// Shows that time passes until there is an event.
+    async fn until<T>(&self, next: impl Future<Output = T>) -> T {
+        let mut next = pin!(next);
+        loop {
+            self.progress.show(self.step, &format!("{} s", self.started.elapsed().as_secs()));
+            tokio::select! {
+                event = &mut next => return event,
+                () = tokio::time::sleep(REDRAW_EVERY) => {}
+            }
+        }
+    }
+}
+
+fn waiting_for(status: DeploymentStatus) -> &'static str {
+    match status {
+        DeploymentStatus::Queued => "waiting for a builder",
+        DeploymentStatus::Checking => "starting the first instance",
+        _ => "building",
+    }
+}
+
+fn read<T: DeserializeOwned>(data: &[u8]) -> Result<T, Failure> {
+    Ok(serde_json::from_slice(data).map_err(std::io::Error::from)?)
+}
+
+/// Says what failed, with the end of the log to whoever did not see it come.
+async fn build_failure(deployment: &DeploymentBody, store: &Store, output: &Output) -> Failure {
     let cause = deployment.error.as_deref().unwrap_or("no cause is recorded");
-    Failure::function(format!("version {} could not be built: {cause}", deployment.version))
-        .hint("the version before, if there was one, stays in service")
+    let mut message = format!("version {} could not be built: {cause}", deployment.version);
+    if output.is_json()
+        && let Ok((client, _)) = store.client().await
+        && let Ok(build) = client.build_log(deployment.id).await
+    {
+        let lines: Vec<_> = build.log.lines().collect();
+        for line in &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..] {
+            message.push('\n');
+            message.push_str(line);
+        }
+    }
+    Failure::function(message).hint("the version before, if there was one, stays in service")
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -177,6 +177,24 @@ impl Client {
         Ok(Events::new(self.http.send(request.timeout(FOLLOW_WITHIN)).await?))
     }
 
+    /// Follows what a deployment's build prints, from the first line on: each event's data is a [`BuildLogLine`], that
+    /// of an event `status` a [`BuildProgress`], and that of an event `end`, the last, a [`DeploymentBody`]. `last` is the
+    /// id of the last event of an answer that broke off.
+    ///
+    /// [`BuildLogLine`]: slipway_models::functions::BuildLogLine
+    /// [`BuildProgress`]: slipway_models::functions::BuildProgress
+    pub async fn follow_build_log(
+        &self,
+        id: DeploymentId,
+        last: Option<&str>,
+    ) -> Result<Events, ClientError> {
+        let mut request = self.request(Method::GET, &format!("/deployments/{id}/logs?follow=true"));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        Ok(Events::new(self.http.send(request.timeout(FOLLOW_WITHIN)).await?))
+    }
+
     /// Sums up a function's runs over a period that ends now.
     pub async fn stats(&self, id: FunctionId, period: StatsPeriod) -> Result<StatsBody, ClientError> {
         let request = self.request(Method::GET, &format!("/functions/{id}/stats"));

@@ -10,6 +10,7 @@ mod queue;
 mod recipe;
 mod registries;
 mod source;
+mod turns;
 mod workspace;
 
 pub(crate) use bundles::Bundles;
@@ -17,7 +18,7 @@ pub(crate) use bundles::create_directory;
 pub(crate) use dependency_cache::CacheLimits;
 pub(crate) use images::{BuildSettings, Images, base_image_id};
 pub(crate) use install::{InstallSettings, prepare_directory};
-pub(crate) use log::{LogTail, tail};
-pub(crate) use queue::{BuildQueue, Ticket};
+pub(crate) use log::{BuildLine, BuildLineId, LogReader, LogTail, tail};
+pub(crate) use queue::{BuildQueue, InQueue, Ticket};
 pub(crate) use registries::Registries;
 pub(crate) use workspace::{Workspace, Workspaces};

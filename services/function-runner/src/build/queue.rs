@@ -1,21 +1,21 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use slipway_kernel::{DeploymentId, FunctionId, UserId};
-use tokio::sync::{AcquireError, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use slipway_kernel::{DeploymentId, FunctionId};
+use slipway_models::functions::DeploymentStatus;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::LogTail;
+use super::turns::Turns;
 use crate::domain::Deployment;
 
-/// The deployments that are on their way. An owner's are built one after another, in their order, so that many of one
-/// owner never keep another's waiting; a fixed number is built at a time.
+/// The deployments that are on their way. [`Turns`] has the rules by which they are built.
 #[derive(Clone)]
 pub(crate) struct BuildQueue(Arc<Shared>);
 
 struct Shared {
-    slots: Arc<Semaphore>,
-    turns: Mutex<HashMap<UserId, Weak<tokio::sync::Mutex<()>>>>,
+    turns: Mutex<Turns>,
     entries: Mutex<HashMap<DeploymentId, Entry>>,
 }
 
@@ -23,6 +23,7 @@ struct Shared {
 struct Entry {
     function: FunctionId,
     log: LogTail,
+    status: watch::Sender<DeploymentStatus>,
     stop: CancellationToken,
     ended: CancellationToken,
 }
@@ -31,24 +32,26 @@ struct Entry {
 pub(crate) struct Ticket {
     queue: BuildQueue,
     deployment: DeploymentId,
-    turn: Arc<tokio::sync::Mutex<()>>,
+    number: u64,
+    has_come: CancellationToken,
     entry: Entry,
 }
 
 /// The right to build, until it is dropped.
-pub(crate) struct Turn {
-    _of_the_owner: OwnedMutexGuard<()>,
-    _slot: OwnedSemaphorePermit,
+pub(crate) struct Turn<'a>(&'a Ticket);
+
+/// What is to be seen of a deployment that is on its way.
+pub(crate) struct InQueue {
+    pub(crate) log: LogTail,
+    pub(crate) status: watch::Receiver<DeploymentStatus>,
+    /// Cancelled when it is over; all that it printed is in the log then.
+    pub(crate) ended: CancellationToken,
 }
 
 impl BuildQueue {
     /// Makes a queue that builds `parallel` deployments at a time.
     pub(crate) fn new(parallel: usize) -> Self {
-        Self(Arc::new(Shared {
-            slots: Arc::new(Semaphore::new(parallel)),
-            turns: Mutex::default(),
-            entries: Mutex::default(),
-        }))
+        Self(Arc::new(Shared { turns: Mutex::new(Turns::new(parallel)), entries: Mutex::default() }))
     }
 
     /// Adds a deployment.
@@ -56,12 +59,13 @@ impl BuildQueue {
         let entry = Entry {
             function: deployment.function_id,
             log: LogTail::default(),
+            status: watch::Sender::new(deployment.status),
             stop: CancellationToken::new(),
             ended: CancellationToken::new(),
         };
         self.entries().insert(deployment.id, entry.clone());
-        let turn = self.turn_of(deployment.owner);
-        Ticket { queue: self.clone(), deployment: deployment.id, turn, entry }
+        let (number, has_come) = self.turns().enter(deployment.owner, entry.log.clone());
+        Ticket { queue: self.clone(), deployment: deployment.id, number, has_come, entry }
     }
 
     /// Returns how many are on their way.
@@ -73,6 +77,13 @@ impl BuildQueue {
     pub(crate) fn log(&self, id: DeploymentId) -> Option<String> {
         let log = self.entries().get(&id)?.log.clone();
         Some(log.text())
+    }
+
+    /// Returns what is to be seen of a deployment, where it is on its way.
+    pub(crate) fn find(&self, id: DeploymentId) -> Option<InQueue> {
+        let entries = self.entries();
+        let Entry { log, status, ended, .. } = entries.get(&id)?;
+        Some(InQueue { log: log.clone(), status: status.subscribe(), ended: ended.clone() })
     }
 
     /// Waits until a deployment is over, however it ends.
@@ -103,15 +114,8 @@ impl BuildQueue {
         }
     }
 
-    fn turn_of(&self, owner: UserId) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.retain(|_, turn| turn.strong_count() > 0);
-        if let Some(turn) = turns.get(&owner).and_then(Weak::upgrade) {
-            return turn;
-        }
-        let turn = Arc::default();
-        turns.insert(owner, Arc::downgrade(&turn));
-        turn
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.0.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<DeploymentId, Entry>> {
@@ -121,10 +125,15 @@ impl BuildQueue {
 
 impl Ticket {
     /// Waits for the deployment's turn.
-    pub(crate) async fn turn(&self) -> Result<Turn, AcquireError> {
-        let of_the_owner = Arc::clone(&self.turn).lock_owned().await;
-        let slot = Arc::clone(&self.queue.0.slots).acquire_owned().await?;
-        Ok(Turn { _of_the_owner: of_the_owner, _slot: slot })
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        let turn = Turn(self);
+        self.has_come.cancelled().await;
+        turn
+    }
+
+    /// Notes for those who follow how far the deployment is.
+    pub(crate) fn advance(&self, status: DeploymentStatus) {
+        self.entry.status.send_replace(status);
     }
 
     /// Returns where the build prints.
@@ -138,8 +147,15 @@ impl Ticket {
     }
 }
 
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.queue.turns().leave(self.0.number);
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
+        self.queue.turns().leave(self.number);
         self.queue.entries().remove(&self.deployment);
         self.entry.ended.cancel();
     }

@@ -45,11 +45,12 @@ pub enum FollowEnd {
 }
 
 /// How many followers each owner has.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Followers(Mutex<HashMap<UserId, usize>>);
 
 /// Counts as a follower for as long as it lives.
-struct Place {
+#[derive(Debug)]
+pub struct FollowerPlace {
     followers: Arc<Followers>,
     owner: UserId,
 }
@@ -66,7 +67,7 @@ pub struct Follower {
     is_up_to_date: bool,
     read: VecDeque<LogLine>,
     until: Instant,
-    _place: Place,
+    _place: FollowerPlace,
 }
 
 impl Records {
@@ -77,7 +78,7 @@ impl Records {
         filter: LogFilter,
         after: Option<LogLineId>,
     ) -> Result<Follower, TooManyFollowers> {
-        let place = self.followers.admit(owner).ok_or(TooManyFollowers)?;
+        let place = self.admit_follower(owner)?;
         let changes = self.pending.watch(filter.function_id);
         let reached = match (after, filter.since) {
             (Some(after), _) => after.as_uuid(),
@@ -95,6 +96,11 @@ impl Records {
             until: Instant::now() + FOLLOWED_FOR,
             _place: place,
         })
+    }
+
+    /// Counts one follower more of an owner's, of whatever log.
+    pub fn admit_follower(&self, owner: UserId) -> Result<FollowerPlace, TooManyFollowers> {
+        self.followers.admit(owner).ok_or(TooManyFollowers)
     }
 
     /// Lets go of those who follow a function that was deleted.
@@ -148,7 +154,7 @@ impl Follower {
 }
 
 impl Followers {
-    fn admit(self: &Arc<Self>, owner: UserId) -> Option<Place> {
+    fn admit(self: &Arc<Self>, owner: UserId) -> Option<FollowerPlace> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let in_all: usize = counts.values().sum();
         let own = counts.entry(owner).or_default();
@@ -156,11 +162,11 @@ impl Followers {
             return None;
         }
         *own += 1;
-        Some(Place { followers: Arc::clone(self), owner })
+        Some(FollowerPlace { followers: Arc::clone(self), owner })
     }
 }
 
-impl Drop for Place {
+impl Drop for FollowerPlace {
     fn drop(&mut self) {
         let mut counts = self.followers.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = counts.get_mut(&self.owner) {

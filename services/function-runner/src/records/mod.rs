@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 pub use flush::Flusher;
 pub(crate) use flush::roll_up;
 use follow::Followers;
-pub use follow::{FollowEnd, Follower, TooManyFollowers};
+pub use follow::{FollowEnd, Follower, FollowerPlace, TooManyFollowers};
 use pending::Pending;
 pub use retention::{Retention, Sweeper};
 use slipway_config::Reader;

@@ -113,14 +113,14 @@ impl Builds {
         workspace: &Workspace,
         ticket: &Ticket,
     ) -> Result<(), End> {
-        let _turn = ticket.turn().await.map_err(|closed| End::Failed(closed.to_string()))?;
-        self.advance(deployment, DeploymentStatus::Building).await?;
+        let _turn = ticket.turn().await;
+        self.advance(deployment, DeploymentStatus::Building, ticket).await?;
         let image = deployment.image.as_deref().ok_or(End::Gone)?;
         self.images
             .ensure(image, deployment.owner, project, workspace, ticket.log())
             .await
             .map_err(|fault| End::Failed(explain(&fault)))?;
-        let version = self.advance(deployment, DeploymentStatus::Checking).await?;
+        let version = self.advance(deployment, DeploymentStatus::Checking, ticket).await?;
         if let Err(failure) = self.instances.check(version).await {
             let printed = failure.log.lines().chain(failure.trace.iter().flat_map(|trace| trace.lines()));
             printed.for_each(|line| ticket.log().push(line));
@@ -137,7 +137,12 @@ impl Builds {
     }
 
     /// Writes that a step begins; returns the version that the deployment would make now.
-    async fn advance(&self, deployment: &Deployment, status: DeploymentStatus) -> Result<Arc<Version>, End> {
+    async fn advance(
+        &self,
+        deployment: &Deployment,
+        status: DeploymentStatus,
+        ticket: &Ticket,
+    ) -> Result<Arc<Version>, End> {
         let next = Deployment { status, ..deployment.clone() };
         let written = self
             .persist(|| {
@@ -146,7 +151,10 @@ impl Builds {
             })
             .await;
         match written {
-            Ok(Some(version)) => Ok(Arc::new(version)),
+            Ok(Some(version)) => {
+                ticket.advance(status);
+                Ok(Arc::new(version))
+            }
             Ok(None) => Err(End::Gone),
             Err(fault) => Err(End::Failed(explain(&fault.into()))),
         }

@@ -13,10 +13,11 @@ use tracing::Span;
 
 use super::builds::Builds;
 use crate::archive::{self, Limits};
-use crate::build::{BuildQueue, Images, Workspace, Workspaces, tail};
+use crate::build::{BuildQueue, Workspace, Workspaces, tail};
 use crate::domain::{Deployment, Function, FunctionName, config};
 use crate::error::FunctionError;
 use crate::project::Project;
+use crate::records::Records;
 use crate::store;
 
 /// How many archives are unpacked at a time: each takes a thread, a processor and a disk.
@@ -57,9 +58,9 @@ pub(crate) enum Target {
 pub(crate) struct Deployments {
     db: Database,
     clock: SharedClock,
-    images: Arc<Images>,
     builds: Arc<Builds>,
-    queue: BuildQueue,
+    pub(super) records: Arc<Records>,
+    pub(super) queue: BuildQueue,
     workspaces: Workspaces,
     limits: DeploymentLimits,
     unpacking: Semaphore,
@@ -75,14 +76,14 @@ impl Deployments {
     pub(crate) fn new(
         db: Database,
         clock: SharedClock,
-        images: Arc<Images>,
         builds: Arc<Builds>,
+        records: Arc<Records>,
         queue: BuildQueue,
         workspaces: Workspaces,
         limits: DeploymentLimits,
     ) -> Self {
         let unpacking = Semaphore::new(UNPACKED_AT_A_TIME);
-        Self { db, clock, images, builds, queue, workspaces, limits, unpacking }
+        Self { db, clock, builds, records, queue, workspaces, limits, unpacking }
     }
 
     /// Returns the directory for archives that are being received.
@@ -104,7 +105,7 @@ impl Deployments {
         }
         let id = DeploymentId::generate();
         let Unpacked { workspace, project } = self.unpack(id, archive).await?;
-        let image = self.images.name(owner, &project, workspace.source()).await?;
+        let image = self.builds.images.name(owner, &project, workspace.source()).await?;
         let draft = Draft {
             id,
             owner,

@@ -2,6 +2,7 @@
 
 mod async_runs;
 mod attempts;
+mod build_follow;
 mod builds;
 mod deployments;
 mod executions;
@@ -17,6 +18,7 @@ mod underway;
 mod versions;
 
 pub(crate) use async_runs::{AsyncConfig, AsyncRuns};
+pub(crate) use build_follow::{BuildFollower, BuildNews};
 pub(crate) use builds::Builds;
 pub(crate) use deployments::{DeployRequest, DeploymentLimits, Deployments, Target};
 pub(crate) use executions::Executions;

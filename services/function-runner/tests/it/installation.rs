@@ -1,17 +1,13 @@
 //! What the installation of dependencies can reach, use and leave.
 
 use std::net::{Ipv4Addr, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use slipway_testkit::TestCaller;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::harness::{TestRunner, eventually, problem, tar_gz_of, zip_of};
-
-const HANDLER: (&str, &str) = ("index.mjs", "import {value} from 'tiny';\nexport default () => value;");
+use crate::harness::{TestRunner, eventually, problem, zip_of};
+use crate::registry::{HANDLER, NEEDS_TINY, Registry};
 
 /// Returns an address of this host that other hosts see, where it has one.
 fn address_of_host() -> Option<String> {
@@ -167,68 +163,14 @@ async fn where_no_registry_is_allowed_what_needs_one_fails_and_names_the_setting
     nothing_is_left(&runner).await;
 }
 
-/// A registry of npm with one package, on the loopback interface of this host. Returns its address, and how many times
-/// the package was fetched.
-async fn registry() -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let fetched = Arc::new(AtomicUsize::new(0));
-    let package = tar_gz_of(&[
-        (
-            "package/package.json",
-            r#"{"name": "tiny", "version": "1.0.0", "type": "module", "main": "index.js"}"#,
-        ),
-        ("package/index.js", "export const value = 7;"),
-    ]);
-    let description = json!({
-        "name": "tiny",
-        "dist-tags": {"latest": "1.0.0"},
-        "versions": {"1.0.0": {
-            "name": "tiny", "version": "1.0.0",
-            "dist": {"tarball": format!("http://{address}/tiny/-/tiny-1.0.0.tgz")},
-        }},
-    });
-    let counted = Arc::clone(&fetched);
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = vec![0; 16 * 1024];
-            let length = stream.read(&mut request).await.unwrap();
-            let request = String::from_utf8_lossy(&request[..length]).into_owned();
-            let body = if request.starts_with("GET /tiny/-/") {
-                counted.fetch_add(1, Ordering::Relaxed);
-                package.clone()
-            } else {
-                description.to_string().into_bytes()
-            };
-            let head =
-                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            let _ = stream.write_all(&[head.as_bytes(), &body].concat()).await;
-        }
-    });
-    (address, fetched)
-}
-
 #[tokio::test]
 async fn a_change_of_the_code_installs_nothing_anew() {
-    let (registry, fetched) = registry().await;
-    let runner = TestRunner::start_with(&[("BUILD_REGISTRIES", &registry)]).await;
+    let registry = Registry::start().await;
+    let runner = TestRunner::start_with(&[("BUILD_REGISTRIES", &registry.address)]).await;
     let (ada, eve) = (runner.person(), runner.person());
-    let source = |npmrc: &str, extra: &str| {
-        vec![
-            HANDLER,
-            ("package.json", r#"{"type": "module", "dependencies": {"tiny": "^1.0.0"}}"#),
-            (".npmrc", npmrc),
-            ("extra.mjs", extra),
-        ]
-        .into_iter()
-        .map(|(name, content)| (name.to_owned(), content.to_owned()))
-        .collect::<Vec<_>>()
-    };
-    let npmrc = format!("registry=http://{registry}/\n");
+    let npmrc = registry.npmrc();
     let deploy = async |caller: &TestCaller, npmrc: &str, extra: &str| {
-        let files = source(npmrc, extra);
-        let files: Vec<_> = files.iter().map(|(name, content)| (name.as_str(), content.as_str())).collect();
+        let files = [HANDLER, ("package.json", NEEDS_TINY), (".npmrc", npmrc), ("extra.mjs", extra)];
         let answer: Value = runner.deploy("tiny", &files, caller).await;
         let id = answer["deployment"]["id"].as_str().unwrap();
         runner.read(&format!("/api/v1/deployments/{id}/logs"), caller).await["log"]
@@ -239,13 +181,13 @@ async fn a_change_of_the_code_installs_nothing_anew() {
 
     let log = deploy(&ada, &npmrc, "1").await;
     assert!(log.contains("npm install"), "{log}");
-    assert_eq!(fetched.load(Ordering::Relaxed), 1);
+    assert_eq!(registry.fetched(), 1);
     let log = deploy(&ada, &npmrc, "2").await;
     assert_eq!(log, "the same dependencies were installed before: they are taken\npacking the image\n");
-    assert_eq!(fetched.load(Ordering::Relaxed), 1);
+    assert_eq!(registry.fetched(), 1);
 
     deploy(&ada, &format!("{npmrc}# changed\n"), "2").await;
-    assert_eq!(fetched.load(Ordering::Relaxed), 2, "what npm is told has changed");
+    assert_eq!(registry.fetched(), 2, "what npm is told has changed");
     deploy(&eve, &npmrc, "2").await;
-    assert_eq!(fetched.load(Ordering::Relaxed), 3, "nothing is shared between owners");
+    assert_eq!(registry.fetched(), 3, "nothing is shared between owners");
 }

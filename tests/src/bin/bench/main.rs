@@ -10,6 +10,7 @@
 
 mod burst;
 mod cold;
+mod deploy;
 mod direct;
 mod figures;
 mod function;
@@ -28,16 +29,18 @@ enum Theme {
     Warm,
     Throughput,
     Cold,
+    Deploy,
     Burst,
     Idle,
     Owners,
     Recovery,
 }
 
-const THEMES: [(&str, Theme); 7] = [
+const THEMES: [(&str, Theme); 8] = [
     ("warm", Theme::Warm),
     ("throughput", Theme::Throughput),
     ("cold", Theme::Cold),
+    ("deploy", Theme::Deploy),
     ("burst", Theme::Burst),
     ("idle", Theme::Idle),
     ("owners", Theme::Owners),
@@ -61,6 +64,7 @@ async fn main() -> ExitCode {
             Theme::Warm => warm::measure().await,
             Theme::Throughput => throughput::measure().await,
             Theme::Cold => cold::measure().await,
+            Theme::Deploy => deploy::measure().await,
             Theme::Burst => burst::measure().await,
             Theme::Idle => idle::measure().await,
             Theme::Owners => owners::measure().await,
