@@ -4,6 +4,7 @@
 mod archives;
 mod bad_input;
 mod binary;
+mod browser;
 mod chaos;
 mod confinement;
 mod crash;
