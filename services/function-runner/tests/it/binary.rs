@@ -85,3 +85,21 @@ async fn a_program_that_would_not_start_is_refused_by_its_fault() {
     assert_eq!((status, detail.as_str()), (422, "bootstrap: it is no file in the archive"));
     assert_eq!(runner.state("builds"), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_program_cannot_have_several_calls_at_a_time() {
+    let runner = TestRunner::start().await;
+    let ada = runner.person();
+    let busybox = std::fs::read("/bin/busybox").unwrap();
+    let manifest = b"runtime = \"binary\"\n[config]\nconcurrency = 2\n";
+    let files = [
+        ("bootstrap", 0o755, SHELL_RUNTIME.as_bytes()),
+        ("busybox", 0o755, &busybox[..]),
+        ("slipway.toml", 0o644, manifest),
+    ];
+    let (status, code, detail) = problem(runner.try_deploy("shell", archive(&files), &ada).await).await;
+    assert_eq!((status, code.as_str()), (422, "validation_failed"));
+    let expected =
+        "/config/concurrency: must be 1: an instance of the runtime binary carries out one call at a time";
+    assert_eq!(detail, expected);
+}

@@ -39,6 +39,19 @@ def handle(request, context):
     }
 ";
 
+/// Three calls that meet end only where they overlap.
+const MEETS: &str = r"
+import os, threading
+
+barrier = threading.Barrier(3)
+
+def handle(request, context):
+    if request['body'] == 'meet':
+        barrier.wait(60)
+    is_warm = any(line.split()[1] == '/app' for line in open('/proc/mounts'))
+    return {'is_warm': is_warm, 'round': context.env.get('ROUND')}
+";
+
 const NODE: &str = r"
 import fs from 'node:fs';
 import { name } from './lib/name.mjs';
@@ -107,6 +120,22 @@ async fn a_warm_container_runs_node_functions_too() {
     let seen = start_warm(&function).await;
 
     assert_eq!((&seen["files"], &seen["name"]), (&json!(["index.mjs", "lib"]), &json!("mine")));
+}
+
+#[tokio::test]
+async fn a_warm_container_carries_out_several_calls_at_a_time() {
+    let runner = TestRunner::start_with(&[WARM]).await;
+    let function = deploy(&runner, &[("main.py", MEETS)]).await;
+    function.configure(json!({ "concurrency": 3, "max_instances": 1 })).await;
+    start_warm(&function).await;
+
+    let meet = json!({ "body": "meet" });
+    let (one, two, three) =
+        tokio::join!(function.answer(&meet), function.answer(&meet), function.answer(&meet));
+
+    for answer in [one, two, three] {
+        assert_eq!((&answer["cold_start"], &answer["result"]["is_warm"]), (&json!(false), &json!(true)));
+    }
 }
 
 #[tokio::test]
