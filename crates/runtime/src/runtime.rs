@@ -72,6 +72,9 @@ pub trait ContainerRuntime: Send + Sync {
     /// process's or another's, are not touched. Returns how many it removed.
     async fn remove_abandoned_builds(&self) -> Result<usize, RuntimeError>;
 
+    /// Finds a tagged image. Its cost does not grow with the images that there are, as that of a list does.
+    async fn find_image(&self, reference: &str) -> Result<Option<ImageSummary>, RuntimeError>;
+
     async fn image_exists(&self, reference: &str) -> Result<bool, RuntimeError>;
 
     /// Removes a tag, and the image with its last one. Returns whether it was there; `Refused` while a container

@@ -194,7 +194,7 @@ impl Parts {
             queue.clone(),
             stop.clone(),
         ));
-        tokio::spawn(Arc::clone(&builds).recover_and_sweep(workspaces.clone()));
+        tokio::spawn(Arc::clone(&builds).recover_and_sweep(workspaces.clone(), config.collection));
         let deployments = Deployments::new(
             db.clone(),
             Arc::clone(&clock),

@@ -10,7 +10,7 @@ use crate::archive;
 use crate::build::{BuildSettings, CacheLimits, InstallSettings, Registries};
 use crate::instances::{EgressSettings, InstancesConfig};
 use crate::records::{RecordsConfig, Retention};
-use crate::service::{AsyncConfig, DeploymentLimits};
+use crate::service::{AsyncConfig, CollectionSettings, DeploymentLimits, VersionLimits};
 
 const MIB: u64 = 1024 * 1024;
 const DAY: Duration = Duration::from_hours(24);
@@ -44,6 +44,7 @@ pub struct Config {
     pub archive_bytes: u64,
     pub(crate) async_runs: AsyncConfig,
     pub(crate) build: BuildSettings,
+    pub(crate) collection: CollectionSettings,
     pub(crate) deployments: DeploymentLimits,
 }
 
@@ -65,6 +66,7 @@ impl Config {
             retention: Retention::read(reader),
             async_runs: AsyncConfig::read(reader),
             build: read_build(reader, &state_dir, &run_dir),
+            collection: read_collection(reader),
             builds_at_a_time: reader.within("BUILDS_AT_A_TIME", 2, 1..=64),
             archive_bytes: MIB * reader.within("ARCHIVE_MAX_MB", 50, 1..=1_024),
             deployments: read_deployments(reader),
@@ -99,6 +101,7 @@ fn read_build(reader: &mut Reader<'_>, state_dir: &Path, run_dir: &Path) -> Buil
             unused: DAY * reader.within("DEPENDENCY_CACHE_DAYS", 7, 1..=365),
         },
         cache_directory: state_dir.join("dependencies"),
+        bundles_bytes: MIB * reader.within("BUNDLES_MB", 1_024, 0..=1_048_576),
         timeout: Duration::from_secs(reader.within("BUILD_TIMEOUT_SECONDS", 600, 1..=86_400)),
         owns_storage: reader.or("PODMAN_MANAGED", false),
     }
@@ -118,6 +121,16 @@ fn read_install(reader: &mut Reader<'_>, run_dir: &Path) -> InstallSettings {
         registries: reader.or("BUILD_REGISTRIES", Registries::default()),
         transfer_bytes: MIB * reader.within("BUILD_TRANSFER_MB", 2_048, 1..=1_048_576),
         connections: reader.within("BUILD_CONNECTIONS", 64, 1..=1_024),
+    }
+}
+
+fn read_collection(reader: &mut Reader<'_>) -> CollectionSettings {
+    CollectionSettings {
+        versions: VersionLimits {
+            kept: reader.within("VERSIONS_KEPT", 10, 1..=10_000),
+            young: DAY * reader.within("VERSIONS_KEPT_DAYS", 7, 0..=3_650),
+        },
+        every: Duration::from_secs(reader.within("IMAGE_SWEEP_SECONDS", 3_600, 1..=86_400)),
     }
 }
 

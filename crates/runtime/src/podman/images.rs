@@ -16,6 +16,27 @@ pub(super) async fn exists(transport: &Transport, reference: &str) -> Result<boo
     transport.request(image.exists()).await
 }
 
+/// The image that a tag names.
+pub(super) async fn find_tagged(
+    transport: &Transport,
+    reference: &str,
+) -> Result<Option<ImageSummary>, RuntimeError> {
+    let image = image(transport, reference)?;
+    let found = match past_races(|| transport.request(image.inspect())).await {
+        Ok(found) => found,
+        Err(RuntimeError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let unexpected =
+        |what: &str| RuntimeError::Unexpected { what: format!("no {what} of image {reference}") };
+    Ok(Some(ImageSummary {
+        id: found.id.map(ImageId).ok_or_else(|| unexpected("id"))?,
+        tags: found.repo_tags.unwrap_or_default(),
+        labels: found.labels.unwrap_or_default().into_iter().collect(),
+        size: found.size.and_then(|size| size.try_into().ok()).ok_or_else(|| unexpected("size"))?,
+    }))
+}
+
 /// The id of the image that a reference names.
 pub(super) async fn find(transport: &Transport, reference: &str) -> Result<ImageId, RuntimeError> {
     let image = image(transport, reference)?;

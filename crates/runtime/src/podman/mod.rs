@@ -212,6 +212,10 @@ impl ContainerRuntime for PodmanRuntime {
         build::remove_abandoned(self).await
     }
 
+    async fn find_image(&self, reference: &str) -> Result<Option<ImageSummary>, RuntimeError> {
+        images::find_tagged(&self.transport, reference).await
+    }
+
     async fn image_exists(&self, reference: &str) -> Result<bool, RuntimeError> {
         images::exists(&self.transport, reference).await
     }

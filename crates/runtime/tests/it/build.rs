@@ -23,6 +23,7 @@ async fn a_build_tells_its_log_and_makes_an_image() {
     let images = fixture.podman.list_images(&fixture.labels).await.unwrap();
     let image = images.iter().find(|image| image.id == id).unwrap();
     assert_eq!(image.tags, std::slice::from_ref(&tag));
+    assert_eq!(fixture.podman.find_image(&tag).await.unwrap().as_ref(), Some(image));
 
     let mut instance = fixture.instance("cat /data");
     instance.image = tag.clone();
@@ -30,6 +31,7 @@ async fn a_build_tells_its_log_and_makes_an_image() {
     assert_eq!(fixture.podman.remove_image(&tag).await, Ok(true));
     assert_eq!(fixture.podman.remove_image(&tag).await, Ok(false));
     assert_eq!(fixture.podman.image_exists(&tag).await, Ok(false));
+    assert_eq!(fixture.podman.find_image(&tag).await, Ok(None));
 }
 
 #[tokio::test]

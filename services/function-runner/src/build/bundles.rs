@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -25,10 +26,14 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Bundles {
     directory: PathBuf,
     known: Mutex<HashMap<String, Known>>,
+    uses: AtomicU64,
 }
 
 struct Known {
     base: String,
+    bytes: u64,
+    /// The greater, the later it was used.
+    used: u64,
     /// Whether its files were seen to be whole since they were written or this process began.
     is_whole: bool,
 }
@@ -49,22 +54,34 @@ impl Bundles {
         let directory = state.join("bundles");
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let mut known = HashMap::new();
-        for found in fs::read_dir(&directory)? {
-            let path = found?.path();
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            found.push((entry.metadata()?.modified()?, entry.path()));
+        }
+        found.sort_unstable();
+        for (used, (_, path)) in (0..).zip(found) {
             match read_description(&path) {
                 Some(Description { image, base, .. }) if path == directory.join(file_name(&image)) => {
-                    known.insert(image, Known { base, is_whole: false });
+                    let (_, bytes) = size(&path.join("app"))?;
+                    known.insert(image, Known { base, bytes, used, is_whole: false });
                 }
                 _ => fs::remove_dir_all(&path)?,
             }
         }
-        Ok(Self { directory, known: Mutex::new(known) })
+        let uses = AtomicU64::new(known.len() as u64);
+        Ok(Self { directory, known: Mutex::new(known), uses })
     }
 
     /// Keeps the files of `source` as those that `image` adds to the plain runtime's image `base`, unless they are
     /// kept or too many. Blocking.
     pub(super) fn keep(&self, image: &str, base: &str, source: &Path) -> io::Result<()> {
-        if self.base(image).is_some() || !is_small(source)? {
+        if let Some(known) = self.known().get_mut(image) {
+            known.used = self.next_use();
+            return Ok(());
+        }
+        let (entries, bytes) = size(source)?;
+        if entries > MAX_ENTRIES || bytes > MAX_BYTES {
             return Ok(());
         }
         let unfinished = tempfile::tempdir_in(&self.directory)?;
@@ -82,7 +99,7 @@ impl Bundles {
             Err(fault) if fault.kind() != io::ErrorKind::DirectoryNotEmpty => return Err(fault),
             _ => {}
         }
-        known.insert(image, Known { base, is_whole: true });
+        known.insert(image, Known { base, bytes, used: self.next_use(), is_whole: true });
         Ok(())
     }
 
@@ -94,7 +111,11 @@ impl Bundles {
     /// Lays an image's files into `target`, an empty directory. Files that are not what was kept (a power cut takes
     /// some) are removed, and an error. Blocking.
     pub(crate) fn lay(&self, image: &str, target: &Path) -> io::Result<()> {
-        let is_whole = self.known().get(image).map(|known| known.is_whole).ok_or(io::ErrorKind::NotFound)?;
+        let use_now = |known: &mut Known| {
+            known.used = self.next_use();
+            known.is_whole
+        };
+        let is_whole = self.known().get_mut(image).map(use_now).ok_or(io::ErrorKind::NotFound)?;
         if !is_whole {
             self.require_whole(image)?;
         }
@@ -108,6 +129,23 @@ impl Bundles {
             return Ok(());
         }
         fs::remove_dir_all(self.path(image))
+    }
+
+    /// Removes the files that were not used for the longest time, until those that are left have at most `most` bytes.
+    /// Blocking.
+    pub(super) fn trim(&self, most: u64) -> io::Result<()> {
+        let mut all: Vec<(u64, u64, String)> =
+            self.known().iter().map(|(image, known)| (known.used, known.bytes, image.clone())).collect();
+        all.sort_unstable();
+        let mut left: u64 = all.iter().map(|(_, bytes, _)| bytes).sum();
+        for (_, bytes, image) in all {
+            if left <= most {
+                break;
+            }
+            self.remove(&image)?;
+            left -= bytes;
+        }
+        Ok(())
     }
 
     /// Returns the images whose files are kept.
@@ -129,6 +167,10 @@ impl Bundles {
         Ok(())
     }
 
+    fn next_use(&self) -> u64 {
+        self.uses.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn path(&self, image: &str) -> PathBuf {
         self.directory.join(file_name(image))
     }
@@ -146,10 +188,11 @@ fn read_description(path: &Path) -> Option<Description> {
     serde_json::from_slice(&fs::read(path.join("description.json")).ok()?).ok()
 }
 
-fn is_small(source: &Path) -> io::Result<bool> {
+/// Returns how many entries there are below a directory, and the bytes of its files.
+fn size(source: &Path) -> io::Result<(usize, u64)> {
     let entries = source::walk(source)?;
     let bytes = entries.iter().map(|entry| if let Kind::File { bytes, .. } = entry.kind { bytes } else { 0 });
-    Ok(entries.len() <= MAX_ENTRIES && bytes.sum::<u64>() <= MAX_BYTES)
+    Ok((entries.len(), bytes.sum()))
 }
 
 /// Makes `target` a tree of the same directories and links as `source`, whose files are the same ones.
@@ -254,6 +297,39 @@ mod tests {
         let bundles = Bundles::open(state.path()).unwrap();
         assert_eq!(bundles.images(), Vec::<String>::new());
         assert_eq!(fs::read_dir(&bundles.directory).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_was_not_used_for_the_longest_time_goes_first() {
+        let (state, project) = (tempfile::tempdir().unwrap(), project());
+        let image = |number: u32| format!("localhost/slipway/function:a-{number}");
+        let bundles = Bundles::open(state.path()).unwrap();
+        for number in 1..=4 {
+            bundles.keep(&image(number), "base", project.path()).unwrap();
+        }
+        let target = tempfile::tempdir_in(&bundles.directory).unwrap();
+        bundles.lay(&image(1), target.path()).unwrap();
+        drop(target);
+        let (_, bytes) = size(project.path()).unwrap();
+        let left = |bundles: &Bundles| {
+            let mut images = bundles.images();
+            images.sort_unstable();
+            images
+        };
+
+        bundles.trim(3 * bytes).unwrap();
+        assert_eq!(left(&bundles), [image(1), image(3), image(4)]);
+        bundles.trim(2 * bytes - 1).unwrap();
+        assert_eq!(left(&bundles), [image(1)]);
+        let bundles = Bundles::open(state.path()).unwrap();
+        assert_eq!(left(&bundles), [image(1)]);
+        bundles.trim(bytes).unwrap();
+        assert_eq!(left(&bundles), [image(1)]);
+        bundles.trim(0).unwrap();
+        assert_eq!(
+            (left(&bundles), fs::read_dir(&bundles.directory).unwrap().count()),
+            (Vec::<String>::new(), 0)
+        );
     }
 
     #[test]

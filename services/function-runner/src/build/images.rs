@@ -45,6 +45,8 @@ pub(crate) struct BuildSettings {
     pub(crate) cache: CacheLimits,
     /// Where it is noted what was used when.
     pub(crate) cache_directory: PathBuf,
+    /// The most bytes of the files that are kept beside images.
+    pub(crate) bundles_bytes: u64,
     /// How long a build may take.
     pub(crate) timeout: Duration,
     /// Whether nobody else builds in this Podman's storage: then what lies there at a start is this runner's own.
@@ -264,6 +266,8 @@ impl Images {
         for image in slipway_telemetry::spawn_blocking(Span::current(), find).await? {
             self.runtime.remove_image(&image).await?;
         }
+        let (bundles, most) = (Arc::clone(&self.bundles), self.settings.bundles_bytes);
+        slipway_telemetry::spawn_blocking(Span::current(), move || bundles.trim(most)).await??;
         self.runtime.prune_dangling(&labels).await?;
         Ok(())
     }
@@ -365,10 +369,9 @@ pub(crate) async fn base_image_id(
     runtime: Runtime,
     name: &str,
 ) -> Result<Option<String>, RuntimeError> {
-    let labels = Labels::from([(RUNTIME_LABEL.to_owned(), runtime.to_string())]);
-    let images = containers.list_images(&labels).await?;
-    let found = images.into_iter().find(|image| image.tags.iter().any(|tag| tag == name));
-    Ok(found.map(|image| image.id.to_string()))
+    let found = containers.find_image(name).await?;
+    let is_base = |labels: &Labels| labels.get(RUNTIME_LABEL).is_some_and(|of| *of == runtime.to_string());
+    Ok(found.filter(|image| is_base(&image.labels)).map(|image| image.id.to_string()))
 }
 
 /// What an image of a project is made of, besides its files.

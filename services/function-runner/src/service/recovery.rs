@@ -3,9 +3,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
 use tracing::Span;
 
-use super::Builds;
+use super::{Builds, CollectionSettings};
 use crate::build::{Workspace, Workspaces};
 use crate::domain::Deployment;
 use crate::error::FunctionError;
@@ -13,15 +14,18 @@ use crate::project::Project;
 use crate::store;
 
 const RETRY: Duration = Duration::from_secs(2);
-const SWEEP_EVERY: Duration = Duration::from_hours(1);
 const SWEEP_CONTAINERS_EVERY: Duration = Duration::from_mins(1);
 const RESTARTED: &str = "runner_restarted: the runner was restarted while this was on its way, and its files are no \
                          longer there as they were: deploy it again";
 
 impl Builds {
     /// Takes up what was on its way when this process last ended, removes what is left over, has the instances started
-    /// that functions keep ready, and from then on sweeps images that nobody names. Runs until the service stops.
-    pub(crate) async fn recover_and_sweep(self: Arc<Self>, workspaces: Workspaces) {
+    /// that functions keep ready, and from then on collects the images of old versions. Runs until the service stops.
+    pub(crate) async fn recover_and_sweep(
+        self: Arc<Self>,
+        workspaces: Workspaces,
+        collection: CollectionSettings,
+    ) {
         let work = async {
             while let Err(fault) = self.recover(&workspaces).await {
                 tracing::warn!(error = %fault, "cannot take up what was on its way before the restart: trying again");
@@ -32,11 +36,12 @@ impl Builds {
                 tracing::warn!(error = %fault, "cannot find the functions that keep instances ready: trying again");
                 tokio::time::sleep(RETRY).await;
             }
-            let mut images = tokio::time::interval(SWEEP_EVERY);
+            let mut images = tokio::time::interval(collection.every);
+            images.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut containers = tokio::time::interval(SWEEP_CONTAINERS_EVERY);
             loop {
                 let swept = tokio::select! {
-                    _ = images.tick() => self.images.sweep(self.clock.now().into()).await,
+                    _ = images.tick() => self.collect(collection.versions).await,
                     _ = containers.tick() => self.images.remove_unknown_installations().await,
                 };
                 if let Err(fault) = swept {

@@ -14,6 +14,7 @@ use crate::domain::Deployment;
 use crate::schema::deployments;
 
 const UNFINISHED: [&str; 3] = ["queued", "building", "checking"];
+const BUILT: [&str; 2] = ["active", "superseded"];
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = deployments, treat_none_as_null = true)]
@@ -163,6 +164,41 @@ pub(crate) fn supersede_active(
         .set(deployments::status.eq(to_text(&DeploymentStatus::Superseded)?))
         .execute(connection)?;
     Ok(())
+}
+
+/// Lists the functions, each with its owner, of which more than `most` versions have an image.
+pub(crate) fn list_functions_beyond(
+    connection: &mut PgConnection,
+    most: i64,
+) -> Result<Vec<(UserId, FunctionId)>, DbError> {
+    let functions: Vec<(Uuid, Uuid)> = deployments::table
+        .filter(deployments::image.is_not_null().and(deployments::status.eq_any(BUILT)))
+        .group_by((deployments::owner_id, deployments::function_id))
+        .having(count_star().gt(most))
+        .select((deployments::owner_id, deployments::function_id))
+        .load(connection)?;
+    Ok(functions.into_iter().map(|(owner, function)| (owner.into(), function.into())).collect())
+}
+
+/// Has the superseded versions of an owner's function name no image any more: those that are not among its `most`
+/// newest that do, and were built before `before`. Returns how many.
+pub(crate) fn forget_images(
+    connection: &mut PgConnection,
+    owner: UserId,
+    function: FunctionId,
+    most: i64,
+    before: DateTime<Utc>,
+) -> Result<usize, DbError> {
+    let newest: Vec<Uuid> = of_function(owner, function)
+        .filter(deployments::image.is_not_null().and(deployments::status.eq_any(BUILT)))
+        .order(deployments::version.desc())
+        .limit(most)
+        .select(deployments::id)
+        .load(connection)?;
+    let superseded = of_function(owner, function)
+        .filter(deployments::status.eq("superseded").and(deployments::image.is_not_null()))
+        .filter(deployments::finished_at.lt(before).and(deployments::id.ne_all(newest)));
+    Ok(diesel::update(superseded).set(deployments::image.eq(None::<String>)).execute(connection)?)
 }
 
 /// Lists the images that the deployments of an owner's function name.

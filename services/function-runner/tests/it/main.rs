@@ -8,6 +8,7 @@ mod bad_input;
 mod binary;
 mod build_log;
 mod cancel;
+mod collection;
 mod concurrency;
 mod delete;
 mod deploy;
