@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Where packages come from: what this host's own apt, pip and npm are configured to use.
+# Where packages come from: what this host's own apt, pip, npm and pub are configured to use.
 # Sourced, never run.
 
 # Prints the lines of a sources.list for a Debian suite, from the Debian mirrors in apt's configuration. Nothing where
@@ -64,13 +64,39 @@ build_npmrc() {
     [[ -z $registry ]] || printf 'registry=%s\n' "$registry"
 }
 
+# Prints the address that pub is configured to use, if any.
+pub_registry() {
+    without_credentials "${PUB_HOSTED_URL-}" "pub registry"
+}
+
+# Prints the environment of pub in build images, for a shell to read.
+build_pub_env() {
+    local registry
+    registry=$(pub_registry)
+    [[ -z $registry ]] || printf 'export PUB_HOSTED_URL=%q\n' "$registry"
+}
+
 # registry_addresses RUNTIME IMAGE: prints where the installer in a runtime's build image finds packages, an address a
 # line.
 registry_addresses() {
     case $1 in
         python) podman run --rm --network=none --entrypoint python3 "$2" -c "$pip_addresses" ;;
         node) podman run --rm --network=none --entrypoint npm "$2" config get registry ;;
+        dart) pub_addresses "$2" ;;
     esac
+}
+
+# pub has no command for the address that it uses where none is configured: it stands in its program, more often than
+# that of the years before.
+pub_addresses() {
+    local image=$1 registry
+    registry=$(pub_registry)
+    if [[ -z $registry ]]; then
+        registry=$(podman run --rm --network=none --entrypoint cat "$image" \
+            /usr/lib/dart/bin/snapshots/dartdev_aot.dart.snapshot |
+            grep -aoE 'https://pub\.[a-z]+' | sort | uniq -c | sort -rn | sed -nE '1s/^ *[0-9]+ //p')
+    fi
+    printf '%s\n' "$registry"
 }
 
 # pip has no command for the addresses that it uses where none is configured.

@@ -19,11 +19,13 @@ pub enum Runtime {
     Node,
     /// A program that speaks the AWS Lambda Runtime API.
     Binary,
+    /// Dart, compiled ahead of time.
+    Dart,
 }
 
 impl Runtime {
     /// Every runtime, in the order in which they are looked for.
-    pub const ALL: [Self; 3] = [Self::Python, Self::Node, Self::Binary];
+    pub const ALL: [Self; 4] = [Self::Python, Self::Node, Self::Binary, Self::Dart];
 
     /// Returns the name as it goes over the wire and into image names.
     pub const fn as_str(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Runtime {
             Self::Python => "python",
             Self::Node => "node",
             Self::Binary => "binary",
+            Self::Dart => "dart",
         }
     }
 }

@@ -80,6 +80,8 @@ pub(crate) enum FunctionError {
     BuildFailed { error: String, log: String },
     #[error("the dependencies were not installed: {0}")]
     InstallFailed(String),
+    #[error("the function was not compiled: {0}")]
+    CompileFailed(String),
     #[error(transparent)]
     TooManyFollowers(#[from] TooManyFollowers),
     #[error("the deployment was interrupted; it goes on when the service is back")]
@@ -166,7 +168,9 @@ impl From<FunctionError> for Problem {
             FunctionError::Project(_) => refused("invalid_project"),
             FunctionError::TooManySecrets(_) => refused("too_many_secrets"),
             FunctionError::TooManySigningKeys(_) => refused("too_many_signing_keys"),
-            FunctionError::BuildFailed { .. } | FunctionError::InstallFailed(_) => refused("build_failed"),
+            FunctionError::BuildFailed { .. }
+            | FunctionError::InstallFailed(_)
+            | FunctionError::CompileFailed(_) => refused("build_failed"),
             FunctionError::TooManyBuilds(_) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::new("too_many_builds"), detail)
                     .retry_after(RETRY_A_DEPLOYMENT_SECONDS)

@@ -4,6 +4,7 @@ mod app;
 mod archive;
 mod build;
 mod config;
+mod dart;
 pub mod domain;
 mod error;
 mod handlers;

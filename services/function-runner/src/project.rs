@@ -10,6 +10,7 @@ use serde_json::Value;
 use slipway_models::functions::{FunctionConfigPatch, Runtime};
 use slipway_models::problem::FieldError;
 
+use crate::dart::{self, DartFault, DartPackage};
 use crate::domain::config;
 use crate::program::{self, ProgramFault};
 
@@ -29,6 +30,8 @@ pub(crate) struct Project {
     pub(crate) config: FunctionConfigPatch,
     /// What has to be installed before it runs.
     pub(crate) dependencies: Dependencies,
+    /// What is compiled of it, where its runtime is Dart.
+    pub(crate) dart: Option<DartPackage>,
 }
 
 /// What has to be installed before a project runs.
@@ -48,7 +51,8 @@ pub(crate) enum ProjectError {
     /// Nothing in it tells the runtime.
     #[error(
         "no runtime is found: at the archive's root there must be main.py or requirements.txt (python), package.json, \
-         index.mjs or index.js (node), bootstrap (binary), or a slipway.toml that names the runtime; the root holds {0}"
+         index.mjs or index.js (node), bootstrap (binary), pubspec.yaml (dart), or a slipway.toml that names the \
+         runtime; the root holds {0}"
     )]
     NoRuntime(String),
     /// Files of two runtimes are there.
@@ -76,6 +80,9 @@ pub(crate) enum ProjectError {
         /// What is wrong with it.
         fault: ProgramFault,
     },
+    /// It is no function in Dart.
+    #[error(transparent)]
+    Dart(#[from] DartFault),
     /// The configuration breaks its rules.
     #[error("slipway.toml: its config is at fault")]
     Config(Vec<FieldError>),
@@ -119,8 +126,10 @@ impl Project {
             let refused = |fault| ProjectError::Program { name: name.to_owned(), fault };
             program::check(root, name)?.map_err(refused)?;
         }
+        let find_dart = || DartPackage::find(root, manifest.entry.as_deref());
+        let dart = (runtime == Runtime::Dart).then(find_dart).transpose()?.transpose()?;
         let dependencies = find_dependencies(root, runtime)?;
-        Ok(Self { runtime, entry: manifest.entry, config: manifest.config, dependencies })
+        Ok(Self { runtime, entry: manifest.entry, config: manifest.config, dependencies, dart })
     }
 }
 
@@ -129,6 +138,7 @@ const fn marks(runtime: Runtime) -> &'static [&'static str] {
         Runtime::Python => &["main.py", "requirements.txt"],
         Runtime::Node => &["package.json", "index.mjs", "index.js"],
         Runtime::Binary => &[PROGRAM],
+        Runtime::Dart => &[dart::MANIFEST],
     }
 }
 
@@ -175,6 +185,8 @@ fn find_dependencies(root: &Path, runtime: Runtime) -> Result<Dependencies, Proj
         Runtime::Python => "requirements.txt",
         Runtime::Node => "package.json",
         Runtime::Binary => return Ok(Dependencies::None),
+        // It is always compiled, with what pub finds.
+        Runtime::Dart => return Ok(Dependencies::Listed),
     };
     let refused = |fault| ProjectError::Dependencies { name, fault };
     let Some(text) = read_text(root, name)?.map_err(refused)? else { return Ok(Dependencies::None) };
@@ -188,7 +200,7 @@ fn find_dependencies(root: &Path, runtime: Runtime) -> Result<Dependencies, Proj
             let package: Package = serde_json::from_str(&text).map_err(|fault| refused(fault.to_string()))?;
             !package.dependencies.is_empty() || !package.optional_dependencies.is_empty()
         }
-        Runtime::Binary => false,
+        Runtime::Binary | Runtime::Dart => false,
     };
     let is_locked =
         || ["package-lock.json", "npm-shrinkwrap.json"].iter().any(|lock| root.join(lock).is_file());
@@ -200,7 +212,7 @@ fn find_dependencies(root: &Path, runtime: Runtime) -> Result<Dependencies, Proj
 }
 
 /// Reads a file of the archive's root; the inner error says what is wrong with the file.
-fn read_text(root: &Path, name: &str) -> std::io::Result<Result<Option<String>, String>> {
+pub(crate) fn read_text(root: &Path, name: &str) -> std::io::Result<Result<Option<String>, String>> {
     let path = root.join(name);
     if !path.exists() {
         return Ok(Ok(None));

@@ -8,6 +8,7 @@ mod browser;
 mod chaos;
 mod confinement;
 mod crash;
+mod dart;
 mod deploy;
 mod egress;
 mod examples;

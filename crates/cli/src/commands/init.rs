@@ -20,7 +20,12 @@ const NODE: &[(&str, &str)] = &[
     ("slipway.toml", include_str!("../../templates/node/slipway.toml")),
     ("README.md", include_str!("../../templates/node/README.md")),
 ];
-
+const DART: &[(&str, &str)] = &[
+    ("main.dart", include_str!("../../templates/dart/main.dart")),
+    ("pubspec.yaml", include_str!("../../templates/dart/pubspec.yaml")),
+    ("slipway.toml", include_str!("../../templates/dart/slipway.toml")),
+    ("README.md", include_str!("../../templates/dart/README.md")),
+];
 const BINARY: &[(&str, &str)] = &[
     ("main.rs", include_str!("../../templates/binary/main.rs")),
     ("Cargo.toml", include_str!("../../templates/binary/manifest.toml")),
@@ -42,14 +47,18 @@ pub(crate) fn run(options: &Init, output: &Output) -> Result<(), Failure> {
         Runtime::Python => PYTHON,
         Runtime::Node => NODE,
         Runtime::Binary => BINARY,
+        Runtime::Dart => DART,
     };
     if let Some((taken, _)) = files.iter().find(|(file, _)| folder.join(file).symlink_metadata().is_ok()) {
         return Err(Failure::usage(format!("{} exists already", folder.join(taken).display()))
             .hint("name another folder; nothing was written"));
     }
+    // Names of Dart packages have no hyphens.
+    let package = name.replace('-', "_");
     for (file, template) in files {
         let path = folder.join(file);
-        write_new(&path, &template.replace("{{name}}", &name)).map_err(|fault| unusable(&path, &fault))?;
+        let content = template.replace("{{name}}", &name).replace("{{package}}", &package);
+        write_new(&path, &content).map_err(|fault| unusable(&path, &fault))?;
     }
     let shown = options.folder.display();
     let value = json!({
@@ -58,7 +67,7 @@ pub(crate) fn run(options: &Init, output: &Output) -> Result<(), Failure> {
     let next = match options.runtime {
         // Its program has to be built first.
         Runtime::Binary => format!("see {}", folder.join("README.md").display()),
-        Runtime::Python | Runtime::Node => format!("slipway deploy {shown}"),
+        Runtime::Python | Runtime::Node | Runtime::Dart => format!("slipway deploy {shown}"),
     };
     let text = format!("made a {} function in {shown}; next:\n  {next}", options.runtime);
     output.result(&value, &text)

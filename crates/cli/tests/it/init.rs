@@ -4,7 +4,7 @@ use super::Home;
 
 #[test]
 fn a_new_function_has_a_handler_a_manifest_and_the_next_command() {
-    for (runtime, handler) in [("python", "main.py"), ("node", "index.mjs")] {
+    for (runtime, handler) in [("python", "main.py"), ("node", "index.mjs"), ("dart", "main.dart")] {
         let home = Home::new();
         let made = home.run(["init", runtime, "hello"]);
 
@@ -13,6 +13,8 @@ fn a_new_function_has_a_handler_a_manifest_and_the_next_command() {
         assert!(
             fs::read_to_string(home.path("hello").join(handler))
                 .unwrap()
+                .replace("CloudRequest ", "")
+                .replace("CloudContext ", "")
                 .contains("handle(request, context)")
         );
         let manifest = fs::read_to_string(home.path("hello/slipway.toml")).unwrap();
@@ -33,6 +35,15 @@ fn a_new_program_has_its_source_and_says_how_it_is_built() {
     assert!(read("slipway.toml").contains("runtime = \"binary\"\nentry = \"bootstrap\""));
     assert!(read(".slipwayignore").contains("target\n"));
     assert!(read("README.md").contains("cargo build --release"));
+}
+
+#[test]
+fn a_new_dart_function_is_a_package_whose_name_is_dart_s() {
+    let home = Home::new();
+    let made = home.run(["init", "dart", "say-hello"]);
+    assert_eq!(made.status(), 0, "{}", made.stderr());
+    let pubspec = fs::read_to_string(home.path("say-hello/pubspec.yaml")).unwrap();
+    assert!(pubspec.starts_with("name: say_hello\n"), "{pubspec}");
 }
 
 #[test]
@@ -84,7 +95,11 @@ fn a_folder_whose_name_is_no_functions_is_refused() {
 fn an_unknown_runtime_is_refused_with_those_that_are_known() {
     let refused = Home::new().run(["init", "cobol"]);
     assert_eq!(refused.status(), 2);
-    assert!(refused.stderr().contains("[possible values: python, node, binary]"), "{}", refused.stderr());
+    assert!(
+        refused.stderr().contains("[possible values: python, node, binary, dart]"),
+        "{}",
+        refused.stderr()
+    );
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Images {
         source: PathBuf,
     ) -> Result<String, FunctionError> {
         let recipe = self.recipe(owner, project, source.clone()).await?;
-        let salt = format!("{:?}", recipe.installation.map(|installation| installation.command));
+        let salt = format!("{:?}", recipe.installation.as_ref().map(|installation| &installation.command));
         let work = move || {
             source::digest(
                 &source,
@@ -127,11 +127,11 @@ impl Images {
         log: &LogTail,
     ) -> Result<(), FunctionError> {
         let recipe = self.recipe(owner, project, workspace.source()).await?;
-        let (base, selection) = match recipe.installation {
+        let (base, selection) = match &recipe.installation {
             None => (self.base_name(project.runtime, ""), Selection::All),
             Some(installation) => {
                 let installed =
-                    self.dependencies(owner, project.runtime, &recipe, &installation, workspace, log);
+                    self.dependencies(owner, project.runtime, &recipe, installation, workspace, log);
                 (installed.await?, Selection::Without(installation.output))
             }
         };
@@ -153,7 +153,7 @@ impl Images {
     ) -> Result<String, FunctionError> {
         let (root, files, inputs) = (workspace.source(), workspace.files(), installation.inputs);
         let salt =
-            [&recipe.base_id, &recipe.build_base_id, &recipe.label, installation.command].map(str::to_owned);
+            [&recipe.base_id, &recipe.build_base_id, &recipe.label, &installation.command].map(String::clone);
         let digest = move || source::digest(&root, inputs, &salt.each_ref().map(String::as_str));
         let digest = slipway_telemetry::spawn_blocking(Span::current(), digest).await??;
         let name = format!("{}{}-{digest}", self.dependencies_prefix(), short_digest(owner));
@@ -175,7 +175,8 @@ impl Images {
         .map_err(|_| RuntimeError::TimedOut {
             what: "installing the dependencies",
             after: self.settings.timeout,
-        })??;
+        })?
+        .map_err(|fault| named(runtime, fault))?;
         let (installed, limits) = (workspace.installed(), self.output_limits());
         let unpack = {
             let installed = installed.clone();
@@ -398,6 +399,16 @@ fn unpack_output(tar: &Path, target: &Path, limits: &archive::Limits) -> Result<
         Ok(()) | Err(ArchiveError::Empty) => Ok(()),
         Err(ArchiveError::Host(cause)) => Err(cause.into()),
         Err(fault) => Err(FunctionError::InstallFailed(format!("what they leave cannot be used: {fault}"))),
+    }
+}
+
+/// Says of a program that is compiled with its dependencies what it is that failed.
+fn named(runtime: Runtime, fault: FunctionError) -> FunctionError {
+    match fault {
+        FunctionError::InstallFailed(reason) if runtime == Runtime::Dart => {
+            FunctionError::CompileFailed(reason)
+        }
+        fault => fault,
     }
 }
 

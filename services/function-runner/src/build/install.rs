@@ -170,7 +170,7 @@ impl Shared {
     }
 
     fn describe(&self, remains: &Remains, image: &str, installation: &Installation) -> InstanceSpec {
-        let command = [PROGRAM, installation.output, "sh", "-c", installation.command];
+        let command = [PROGRAM, installation.output, "sh", "-c", &installation.command];
         InstanceSpec {
             name: remains.name.clone(),
             image: image.to_owned(),

@@ -7,13 +7,15 @@ use serde_json::{Map, Value};
 use slipway_models::functions::Runtime;
 
 use super::source::Selection;
+use crate::dart::DartPackage;
 use crate::project::{Dependencies, Project};
 
-/// How the dependencies of a project are installed, in a container of the runtime's build image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the dependencies of a project are installed, or it is compiled with them, in a container of the runtime's build
+/// image.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Installation {
     /// A command of the shell, which runs where the project's files are.
-    pub(super) command: &'static str,
+    pub(super) command: String,
     /// The directory that it fills: all that is kept.
     pub(super) output: &'static str,
     /// What it is given.
@@ -24,6 +26,9 @@ const PIP_INSTALL: &str =
     "mkdir -p .deps && python3 -m pip install --no-warn-script-location --target .deps -r requirements.txt";
 const NPM_CI: &str = "mkdir -p node_modules && npm ci --omit=dev";
 const NPM_INSTALL: &str = "mkdir -p node_modules && npm install --omit=dev";
+
+/// Where the program lies that is compiled of a Dart package; deploy/runtimes/dart has the same.
+const COMPILED: &str = ".slipway";
 
 /// What pip reads of a project whose requirements are names and versions.
 const PYTHON_MANIFESTS: &[&str] = &["requirements.txt"];
@@ -36,8 +41,11 @@ impl Installation {
     /// Where nothing but the manifests decides what is installed, only they are given, so that a change of the code
     /// does not install anew. Being wrong here costs time or fails in front of its owner, no more.
     pub(super) fn of(project: &Project, root: &Path) -> Option<Self> {
+        if let Some(package) = &project.dart {
+            return Some(Self { command: compile(package), output: COMPILED, inputs: Selection::All });
+        }
         let (command, output, manifests, is_by_manifest) = match (project.runtime, project.dependencies) {
-            (Runtime::Binary, _) | (_, Dependencies::None) => return None,
+            (Runtime::Binary | Runtime::Dart, _) | (_, Dependencies::None) => return None,
             (Runtime::Python, _) => (PIP_INSTALL, ".deps", PYTHON_MANIFESTS, lists_only_names(root)),
             (Runtime::Node, Dependencies::Locked) => {
                 (NPM_CI, "node_modules", NODE_MANIFESTS, depends_on_names_only(root))
@@ -47,8 +55,15 @@ impl Installation {
             }
         };
         let inputs = if is_by_manifest { Selection::Only(manifests) } else { Selection::All };
-        Some(Self { command, output, inputs })
+        Some(Self { command: command.to_owned(), output, inputs })
     }
+}
+
+/// Returns the command that compiles a Dart package. Nothing in its parts is the shell's but a class's dollar signs.
+fn compile(package: &DartPackage) -> String {
+    let DartPackage { name, import, class } = package;
+    let class = class.as_deref().unwrap_or_default();
+    format!("/opt/slipway/compile {name} {import} '{class}'")
 }
 
 /// Writes the Containerfile of an image that is `base` and the files in the context's `app`. They belong to root, and
@@ -123,7 +138,8 @@ mod tests {
         for (name, content) in files {
             fs::write(root.path().join(name), content).unwrap();
         }
-        let project = Project { runtime, entry: None, config: FunctionConfigPatch::default(), dependencies };
+        let config = FunctionConfigPatch::default();
+        let project = Project { runtime, entry: None, config, dependencies, dart: None };
         Installation::of(&project, root.path())
     }
 
@@ -134,6 +150,22 @@ mod tests {
             containerfile("localhost/slipway/node", "LABEL a=b"),
             "FROM localhost/slipway/node\nLABEL a=b\nCOPY --chown=0:0 app/ /app/\n"
         );
+    }
+
+    #[test]
+    fn a_dart_package_is_compiled_with_all_its_files_and_no_name_is_the_shell_s() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("lib")).unwrap();
+        fs::write(root.path().join("pubspec.yaml"), "name: hello").unwrap();
+        fs::write(root.path().join("slipway.toml"), "entry = \"lib/a'; $(id).dart\"").unwrap();
+        fs::write(root.path().join("lib/a'; $(id).dart"), "@cloudFunction class A$B {}").unwrap();
+        let project = Project::detect(root.path()).unwrap();
+        let installation = Installation::of(&project, root.path()).unwrap();
+        assert_eq!(
+            installation.command,
+            "/opt/slipway/compile hello package:hello/a%27%3B%20%24%28id%29.dart 'A$B'"
+        );
+        assert_eq!((installation.output, installation.inputs), (".slipway", Selection::All));
     }
 
     #[test]

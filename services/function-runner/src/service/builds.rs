@@ -202,6 +202,7 @@ impl Builds {
 fn explain(fault: &FunctionError) -> String {
     match fault {
         FunctionError::InstallFailed(_)
+        | FunctionError::CompileFailed(_)
         | FunctionError::Runtime(RuntimeError::DiskShort { .. } | RuntimeError::TimedOut { .. }) => {
             fault.to_string()
         }

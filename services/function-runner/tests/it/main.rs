@@ -10,6 +10,7 @@ mod build_log;
 mod cancel;
 mod collection;
 mod concurrency;
+mod dart;
 mod delete;
 mod deploy;
 mod deployed;
