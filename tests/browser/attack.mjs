@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 const [platform, hostile] = process.argv.slice(2);
-const PATIENCE = 60_000;
+// A bound for a machine with other work; each step takes well under a second.
+const PATIENCE = 120_000;
 const url = `${hostile}?platform=${encodeURIComponent(platform)}`;
 // A page of the platform's origin that restricts nothing of what is put into it.
 const own = `${platform}/health`;
@@ -17,6 +18,7 @@ const browser = await chromium.launch({
 // A browser of somebody who is signed in, with a page of the platform's. Its cookie is set as auth will set it.
 async function signedIn() {
   const context = await browser.newContext();
+  context.setDefaultTimeout(PATIENCE);
   // A secure cookie is set over https; it is sent to localhost over http as well.
   const about = { url: platform.replace("http:", "https:"), secure: true, sameSite: "Lax" };
   await context.addCookies([
@@ -43,7 +45,7 @@ async function findings(page) {
   let text = await shown.textContent();
   // Its script begins before the page is loaded, or never.
   if (text === "a script runs") {
-    await page.locator("#findings", { hasText: "{" }).waitFor({ timeout: PATIENCE });
+    await page.locator("#findings", { hasText: "{" }).waitFor();
     text = await shown.textContent();
   }
   await page.locator("button").click();

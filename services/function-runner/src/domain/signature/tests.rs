@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -303,5 +304,25 @@ fn a_mark_reads_back_from_its_text_and_tells_signatures_apart() {
         ["", "1", "1.", ".00", "x.00000000000000000000000000000000", "1.000000000000000000000000000000000"]
     {
         assert_eq!(text.parse::<SignatureMark>(), Err(InvalidMark), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_headers_hold_it_is_read_or_refused(
+        input in r#"(sig1=)?(\("@method" "@path" "@query" "content-digest"\))?(;[a-z]{1,7}=("[ -~]{0,9}"|[0-9]{0,13}|:|")){0,4}\PC{0,9}"#,
+        signature in r"(sig1=)?:?[A-Za-z0-9+/=]{0,48}:?\PC{0,3}",
+        digest in r"(sha-256=)?:?[A-Za-z0-9+/=]{0,48}:?(,\PC{0,9})?",
+    ) {
+        let request = Request::new()
+            .with("signature-input", &input)
+            .with("signature", &signature)
+            .with("content-digest", &digest);
+        prop_assert!(request.read().map_or(true, |shown| !shown.unwrap().fits_head(SECRET)));
+        let request = Request::new()
+            .with("x-api-key", &input)
+            .with("x-timestamp", &signature)
+            .with("x-signature", &digest);
+        prop_assert!(request.read().map_or(true, |shown| !shown.unwrap().fits_body(SECRET, b"")));
     }
 }
