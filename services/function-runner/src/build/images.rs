@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use slipway_db::Database;
 use slipway_kernel::UserId;
 use slipway_models::functions::Runtime;
-use slipway_runtime::{BuildLimits, BuildSpec, ContainerRuntime, Labels, RuntimeError};
+use slipway_runtime::{ContainerRuntime, Labels, RuntimeError};
 use tokio::sync::Mutex;
 use tracing::Span;
 
@@ -26,13 +26,10 @@ use crate::store;
 const RUNTIME_LABEL: &str = "dev.slipway.runtime";
 /// Keeps the cached steps of one owner's builds from another's.
 const OWNER_LABEL: &str = "dev.slipway.owner";
-/// What an image's build may use: it copies files and runs nothing.
-const COPYING: BuildLimits =
-    BuildLimits { memory: 512 << 20, cpu_millis: 2_000, processes: 64, open_files: 1_024 };
 /// The most files, and directories, that an installation may leave.
 const MAX_OUTPUT_FILES: usize = 200_000;
-const ATTEMPTS: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(2);
+pub(super) const ATTEMPTS: u32 = 3;
+pub(super) const PAUSE: Duration = Duration::from_secs(2);
 
 /// How images are built.
 #[derive(Debug, Clone)]
@@ -56,10 +53,10 @@ pub(crate) struct BuildSettings {
 /// The images of functions. One is named by its owner and the digest of all that it is made of, so the same archive is
 /// built once, and no owner can name another's.
 pub(crate) struct Images {
-    runtime: Arc<dyn ContainerRuntime>,
+    pub(super) runtime: Arc<dyn ContainerRuntime>,
     database: Database,
     runner: RunnerId,
-    settings: BuildSettings,
+    pub(super) settings: BuildSettings,
     bundles: Arc<Bundles>,
     installer: Installer,
     cache: Arc<DependencyCache>,
@@ -186,30 +183,6 @@ impl Images {
         let text = containerfile(&self.base_name(runtime, ""), &recipe.label);
         self.build(&name, &text, installed, Selection::All, workspace).await?;
         Ok(name)
-    }
-
-    /// Has Podman build an image that is another and the files below `root`. What fails here is no fault of the owner.
-    async fn build(
-        &self,
-        image: &str,
-        containerfile: &str,
-        root: PathBuf,
-        selection: Selection,
-        workspace: &Workspace,
-    ) -> Result<(), FunctionError> {
-        let (context, containerfile) = (workspace.context(), containerfile.to_owned());
-        let spec = self.spec(image, context.clone());
-        let write = move || source::write_context(&root, selection, &containerfile, &context);
-        slipway_telemetry::spawn_blocking(Span::current(), write).await??;
-        for attempt in 1.. {
-            match self.runtime.build_image(&spec, &mut |line| tracing::debug!(line, "podman")).await {
-                Err(RuntimeError::Unavailable { .. }) if attempt < ATTEMPTS => {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                outcome => return Ok(outcome.map(drop)?),
-            }
-        }
-        Ok(())
     }
 
     /// Removes what builds left behind that were going on when this process or Podman was killed. For the start alone.
@@ -346,20 +319,6 @@ impl Images {
             files: MAX_OUTPUT_FILES,
             unpacked_bytes: self.settings.install.output_bytes,
             ..archive::Limits::default()
-        }
-    }
-
-    fn spec(&self, image: &str, context: PathBuf) -> BuildSpec {
-        BuildSpec {
-            context,
-            containerfile: "Containerfile".to_owned(),
-            tag: image.to_owned(),
-            // The Containerfile's own: those given here would each be a step more.
-            labels: Labels::new(),
-            build_args: Labels::new(),
-            network: None,
-            limits: COPYING,
-            timeout: self.settings.timeout,
         }
     }
 }

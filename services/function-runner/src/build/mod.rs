@@ -5,6 +5,7 @@ mod dependency_cache;
 mod images;
 mod install;
 mod log;
+mod packing;
 mod proxy;
 mod queue;
 mod recipe;

@@ -11,7 +11,7 @@ use slipway_models::problem::ProblemBody;
 use slipway_web::{Caller, Problem};
 use utoipa::ToSchema;
 
-use super::idempotency::{Answer, Idempotency};
+use super::idempotency::{Answer, Idempotency, key_of};
 use super::upload::receive;
 use crate::service::{DeployRequest, Deployments, Functions};
 
@@ -81,8 +81,9 @@ pub(crate) async fn deploy(
         return Err(Problem::body_too_large(limit.0));
     }
     let upload = receive(form, caller.user_id(), deployments.uploads(), limit.0).await?;
+    let key = key_of(&request, caller.user_id(), "function.deploy", || Ok(&upload.fingerprint))?;
     let work = answer(functions, deployments, upload.request, Arc::clone(caller.handle()), query.wait);
-    idempotency.once(&request, caller.user_id(), "function.deploy", &upload.fingerprint, work).await
+    idempotency.once(key, work).await
 }
 
 async fn answer(

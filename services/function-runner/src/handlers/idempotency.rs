@@ -7,6 +7,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use slipway_db::{Begin, Database, DbError, IdempotencyKey, StoredAnswer};
 use slipway_kernel::{ErrorCode, SharedClock, UserId};
 use slipway_web::Problem;
+use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 use crate::error::FunctionError;
 
@@ -28,36 +30,49 @@ struct Given {
     is_replayed: bool,
 }
 
+/// Returns the key that the request carries, if it carries one; `fingerprint` tells apart what is asked for under it.
+pub(super) fn key_of<F: AsRef<[u8]>>(
+    request: &HttpRequest,
+    caller: UserId,
+    route: &'static str,
+    fingerprint: impl FnOnce() -> Result<F, Problem>,
+) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(key) = request.headers().get(&IDEMPOTENCY_KEY) else { return Ok(None) };
+    let (key, fingerprint) = (key.to_str().unwrap_or_default(), fingerprint()?);
+    IdempotencyKey::new(caller.as_uuid(), route, key, fingerprint.as_ref())
+        .map(Some)
+        .map_err(|fault| Problem::invalid_request(fault.to_string()))
+}
+
 /// The keys of the requests that this service answers.
 #[derive(Clone)]
 pub(crate) struct Idempotency {
     db: Database,
     clock: SharedClock,
+    /// Where the work is done: beside the connections to instances, and not on the thread that answers.
+    tasks: Handle,
 }
 
 impl Idempotency {
+    /// The work will be done on the current Tokio runtime.
     pub(crate) fn new(db: Database, clock: SharedClock) -> Self {
-        Self { db, clock }
+        Self { db, clock, tasks: Handle::current() }
     }
 
-    /// Does `work` once for the key that the request carries, if it carries one: later requests with the same key and
-    /// `fingerprint` get the same answer. What fails leaves the key free. The work goes on when the client hangs up.
+    /// Does `work` once for a key, where there is one: later requests with the same key and fingerprint get the same
+    /// answer. What fails leaves the key free. The work goes on when the client hangs up.
     pub(super) async fn once(
         &self,
-        request: &HttpRequest,
-        caller: UserId,
-        route: &'static str,
-        fingerprint: &[u8],
+        key: Option<IdempotencyKey>,
         work: impl Future<Output = Result<Answer, Problem>> + Send + 'static,
     ) -> Result<HttpResponse, Problem> {
-        let Some(key) = request.headers().get(&IDEMPOTENCY_KEY) else {
-            let done = tokio::spawn(work).await.map_err(FunctionError::Blocking)?;
+        let work = work.in_current_span();
+        let Some(key) = key else {
+            let done = self.tasks.spawn(work).await.map_err(FunctionError::Blocking)?;
             return done.map(respond);
         };
-        let key = IdempotencyKey::new(caller.as_uuid(), route, key.to_str().unwrap_or_default(), fingerprint)
-            .map_err(|fault| Problem::invalid_request(fault.to_string()))?;
         let keys = self.clone();
-        let done = tokio::spawn(async move { keys.claim_and_work(key, work).await });
+        let done = self.tasks.spawn(async move { keys.claim_and_work(key, work).await });
         let Given { answer, is_replayed } = done.await.map_err(FunctionError::Blocking)??;
         let mut response = respond(answer);
         if is_replayed {

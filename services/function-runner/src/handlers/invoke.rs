@@ -9,7 +9,7 @@ use slipway_models::problem::ProblemBody;
 use slipway_telemetry::outgoing_headers;
 use slipway_web::{Caller, Json, Problem, UsersOutcome};
 
-use super::idempotency::{Answer, Idempotency};
+use super::idempotency::{Answer, Idempotency, key_of};
 use super::replay::accepted;
 use crate::invoke::Call;
 use crate::service::{AsyncRuns, Functions, Invocations, InvokeError};
@@ -79,15 +79,17 @@ pub(crate) async fn invoke(
 ) -> Result<HttpResponse, Problem> {
     let asked = read(&request, payload).await?;
     let (owner, id) = (caller.user_id(), *id);
-    let fingerprint = serde_json::to_vec(&(id, &asked)).map_err(Problem::internal)?;
+    let route = if query.mode == Mode::Async { "function.invoke_async" } else { "function.invoke" };
+    let key =
+        key_of(&request, owner, route, || serde_json::to_vec(&(id, &asked)).map_err(Problem::internal))?;
     let mut call = Call::try_from(asked).map_err(Problem::validation)?;
     call.traceparent = traceparent();
     if query.mode == Mode::Async {
         let work = async move { accepted(runs.accept(owner, id, call).await?) };
-        return idempotency.once(&request, owner, "function.invoke_async", &fingerprint, work).await;
+        return idempotency.once(key, work).await;
     }
     let work = answer(functions, invocations, owner, id, call);
-    let answered = idempotency.once(&request, owner, "function.invoke", &fingerprint, work).await;
+    let answered = idempotency.once(key, work).await;
     answered.inspect_err(|problem| {
         if matches!(problem.code().as_str(), FUNCTION_FAILED | FUNCTION_TIMED_OUT) {
             request.extensions_mut().insert(UsersOutcome);

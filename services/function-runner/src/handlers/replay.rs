@@ -6,7 +6,7 @@ use slipway_models::functions::InvokeAccepted;
 use slipway_models::problem::ProblemBody;
 use slipway_web::{Caller, Problem};
 
-use super::idempotency::{Answer, Idempotency};
+use super::idempotency::{Answer, Idempotency, key_of};
 use crate::service::AsyncRuns;
 
 /// Has one of the caller's executions run again: with the same input, on the version that is active now, and as an
@@ -36,7 +36,8 @@ pub(crate) async fn replay(
 ) -> Result<HttpResponse, Problem> {
     let (owner, id) = (caller.user_id(), *id);
     let work = async move { accepted(runs.replay(owner, id).await?) };
-    idempotency.once(&request, owner, "execution.replay", id.as_uuid().as_bytes(), work).await
+    let key = key_of(&request, owner, "execution.replay", || Ok(id.as_uuid().into_bytes()))?;
+    idempotency.once(key, work).await
 }
 
 /// Answers that a run will be carried out.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::invocations::called_off;
+use super::failure::called_off;
 use super::underway::RunsUnderway;
 use super::{Functions, Invocations};
 use crate::domain::{AsyncLimits, AsyncRun, Execution, Input, Retry, Trigger, Underway};

@@ -11,7 +11,8 @@ use tracing::Instrument as _;
 
 use super::AsyncRuns;
 use super::async_runs::end;
-use super::invocations::{Attempt, platform_error};
+use super::failure::platform_error;
+use super::invocations::Attempt;
 use super::underway::RunUnderway;
 use crate::domain::{AsyncRun, Execution, LogLine};
 use crate::invoke::{Call, Log};

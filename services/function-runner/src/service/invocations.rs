@@ -1,54 +1,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use slipway_kernel::{ExecutionId, SharedClock};
-use slipway_models::functions::{ExecutionError, ExecutionStatus, InvokeAnswer};
+use slipway_kernel::SharedClock;
+use slipway_models::functions::{ExecutionError, InvokeAnswer};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::failure::{Failure, InvokeError};
 use super::underway::RunsUnderway;
 use crate::domain::{Execution, SignedBy, Trigger, Version};
 use crate::instances::{Busy, Claim, Instances, Lease, NoInstance, StartFailure};
 use crate::invoke::{Answer, AnswerFault, Call, Log, Piece, Relay, receive};
-use crate::records::{NotRecorded, Records};
-use crate::spool::SpoolError;
-
-/// Says why a call has no answer of the handler's.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum InvokeError {
-    #[error(transparent)]
-    Busy(#[from] Busy),
-    #[error("the run cannot be recorded: {0}")]
-    NotRecorded(#[from] NotRecorded),
-    #[error("{}", .error.message)]
-    Failed { id: ExecutionId, error: ExecutionError },
-    #[error("{}", .error.message)]
-    TimedOut { id: ExecutionId, error: ExecutionError },
-    #[error("the function was deleted while this ran")]
-    Cancelled { id: ExecutionId },
-    #[error("the run was called off")]
-    CalledOff { id: ExecutionId },
-    #[error("{cause}")]
-    Unavailable { id: ExecutionId, cause: String },
-    #[error("the run was broken off: {cause}")]
-    Interrupted { cause: JoinError },
-    #[error("the run succeeded without an answer")]
-    NoHead,
-    #[error("the end of the run cannot be recorded: {cause}")]
-    EndNotRecorded { id: ExecutionId, cause: SpoolError },
-}
-
-/// Says how a run ended other than with an answer.
-enum Failure {
-    Handler(ExecutionError),
-    TimedOut(ExecutionError),
-    Cancelled,
-    CalledOff,
-    Stopped,
-    Unavailable(String),
-}
+use crate::records::Records;
 
 /// What came of an attempt at a run that nobody waits for.
 pub(crate) enum Attempt {
@@ -91,16 +57,19 @@ pub(crate) struct Invocations {
     records: Arc<Records>,
     underway: Arc<RunsUnderway>,
     clock: SharedClock,
+    /// Where a run whose answer is given on goes on: beside the connections to instances.
+    tasks: Handle,
 }
 
 impl Invocations {
+    /// Runs whose answer is given on will be carried out on the current Tokio runtime.
     pub(crate) fn new(
         instances: Instances,
         records: Arc<Records>,
         underway: Arc<RunsUnderway>,
         clock: SharedClock,
     ) -> Self {
-        Self { instances, records, underway, clock }
+        Self { instances, records, underway, clock, tasks: Handle::current() }
     }
 
     /// Calls a function and waits for its end. The run is on record before it begins and before this returns.
@@ -126,8 +95,9 @@ impl Invocations {
     ) -> Result<Relayed, InvokeError> {
         let begun = self.admit(version, Trigger::Http, signed_by).await?;
         let (sender, pieces) = channel(PIECES_AHEAD);
+        let tasks = self.tasks.clone();
         let run = async move { self.carry_out(begun, &call, Some(&Relay(sender))).await.map(drop) };
-        Ok(Relayed { pieces, run: tokio::spawn(run.in_current_span()) })
+        Ok(Relayed { pieces, run: tasks.spawn(run.in_current_span()) })
     }
 
     /// Gets a place in the queue for an instance, and puts the run on record.
@@ -348,65 +318,4 @@ impl Invocations {
         };
         (execution, Ok(answer))
     }
-}
-
-impl Failure {
-    /// Says what the record states and what the caller is told.
-    fn describe(self, id: ExecutionId) -> (ExecutionStatus, ExecutionError, InvokeError) {
-        match self {
-            Self::Handler(error) => {
-                (ExecutionStatus::Failed, error.clone(), InvokeError::Failed { id, error })
-            }
-            Self::TimedOut(error) => {
-                (ExecutionStatus::TimedOut, error.clone(), InvokeError::TimedOut { id, error })
-            }
-            Self::Cancelled => {
-                let error = platform_error("function_deleted", "the function was deleted while this ran");
-                (ExecutionStatus::Cancelled, error, InvokeError::Cancelled { id })
-            }
-            Self::CalledOff => (ExecutionStatus::Cancelled, called_off(), InvokeError::CalledOff { id }),
-            Self::Stopped => {
-                let error =
-                    platform_error("runner_restarted", "the function runner was stopped while this ran");
-                let cause = error.message.clone();
-                (ExecutionStatus::Failed, error, InvokeError::Unavailable { id, cause })
-            }
-            Self::Unavailable(cause) => {
-                let error =
-                    platform_error("instance_unavailable", "the platform could not start an instance");
-                (ExecutionStatus::Failed, error, InvokeError::Unavailable { id, cause })
-            }
-        }
-    }
-
-    fn stopped_beside_another() -> Self {
-        let message = "its instance was stopped while this ran: another of the instance's calls was past its deadline, \
-                       was called off or broke it";
-        Self::Handler(platform_error("instance_stopped", message))
-    }
-
-    fn timed_out(message: &str) -> Self {
-        Self::TimedOut(platform_error("timed_out", &format!("{message} before the deadline")))
-    }
-}
-
-impl From<NoInstance> for Failure {
-    fn from(reason: NoInstance) -> Self {
-        match reason {
-            NoInstance::TimedOut(_) => Self::TimedOut(platform_error("timed_out", &reason.to_string())),
-            NoInstance::Failed(StartFailure::Handler(failure)) => Self::Handler(failure.into()),
-            NoInstance::Failed(StartFailure::Platform(cause)) => Self::Unavailable(cause),
-            NoInstance::Failed(StartFailure::Removed) => Self::Cancelled,
-            NoInstance::Failed(StartFailure::Stopping) => Self::Stopped,
-        }
-    }
-}
-
-/// Says what the record of a run that was called off states.
-pub(super) fn called_off() -> ExecutionError {
-    platform_error("cancelled", "the run was called off")
-}
-
-pub(super) fn platform_error(kind: &str, message: &str) -> ExecutionError {
-    ExecutionError { kind: kind.to_owned(), message: message.to_owned(), trace: None }
 }
