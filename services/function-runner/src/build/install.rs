@@ -20,7 +20,7 @@ use slipway_runtime::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::task::TaskTracker;
 
 use super::LogTail;
@@ -74,6 +74,8 @@ struct Remains {
     shared: Arc<Shared>,
     name: String,
     home: PathBuf,
+    /// The container while it is being created: the runtime finishes what is given up, and then it is there.
+    creation: Option<JoinHandle<Result<ContainerId, RuntimeError>>>,
     container: Option<ContainerId>,
     proxy: Arc<Proxy>,
     /// The proxy at work; ends with this.
@@ -103,8 +105,11 @@ impl Installer {
         log.push(&format!("$ {}", installation.command));
         let shared = &self.0;
         let (mut remains, listener) = shared.prepare(log)?;
-        let container =
-            shared.runtime.create_instance(&shared.describe(&remains, image, installation)).await?;
+        let (runtime, spec) = (Arc::clone(&shared.runtime), shared.describe(&remains, image, installation));
+        let creation = tokio::spawn(async move { runtime.create_instance(&spec).await });
+        let created = remains.creation.insert(creation).await;
+        remains.creation = None;
+        let container = created.map_err(FunctionError::Blocking)??;
         remains.container = Some(container.clone());
         shared.runtime.start(&container).await?;
         let stream = tokio::select! {
@@ -159,6 +164,7 @@ impl Shared {
             shared: Arc::clone(self),
             name,
             home: home.clone(),
+            creation: None,
             container: None,
             proxy: Arc::clone(&proxy),
             serving: JoinSet::new(),
@@ -253,9 +259,13 @@ impl Shared {
 impl Drop for Remains {
     fn drop(&mut self) {
         let (shared, name, home) = (Arc::clone(&self.shared), self.name.clone(), self.home.clone());
-        let container = self.container.take();
+        let (creation, container) = (self.creation.take(), self.container.take());
         self.shared.removals.spawn(async move {
-            if let Some(container) = container {
+            let created = match creation {
+                Some(creation) => creation.await.ok().and_then(Result::ok),
+                None => None,
+            };
+            if let Some(container) = created.or(container) {
                 shared.remove_container(&container).await;
             }
             if let Err(error) = fs::remove_dir_all(&home)
@@ -263,7 +273,7 @@ impl Drop for Remains {
             {
                 tracing::warn!(%error, path = %home.display(), "cannot remove the directory of a build");
             }
-            // A creation that was given up may still happen: the sweep removes what is no longer known.
+            // What the runtime did not confirm is found by the sweep, as it is no longer known.
             shared.known().remove(&name);
         });
     }

@@ -1,12 +1,14 @@
 //! What the installation of dependencies can reach, use and leave.
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use slipway_testkit::TestCaller;
 use tokio::net::TcpListener;
 
-use crate::harness::{TestRunner, eventually, problem, zip_of};
+use crate::harness::{TestRunner, eventually, form, problem, zip_of};
 use crate::registry::{HANDLER, NEEDS_TINY, Registry};
 
 /// Returns an address of this host that other hosts see, where it has one.
@@ -190,4 +192,26 @@ async fn a_change_of_the_code_installs_nothing_anew() {
     assert_eq!(registry.fetched(), 2, "what npm is told has changed");
     deploy(&eve, &npmrc, "2").await;
     assert_eq!(registry.fetched(), 3, "nothing is shared between owners");
+}
+
+#[tokio::test]
+async fn a_runner_that_stops_while_containers_are_created_leaves_none() {
+    let mut stopped = Vec::new();
+    for moment in 0..10 {
+        let runner = TestRunner::start_with(&[("BUILDS_AT_A_TIME", "8")]).await;
+        let deploy = async |number: u32| {
+            let endless = python_with(&format!("import time; time.sleep(3600 + {number})"));
+            // Each of an owner of its own, who would else wait for a turn.
+            let answer = runner.send_form(form("endless", endless), "", &runner.person()).await;
+            assert_eq!(answer.status(), 202);
+        };
+        join_all((0..8).map(deploy)).await;
+        // At another stage of them each time; whichever it is, nothing may be left.
+        tokio::time::sleep(Duration::from_millis(moment * 20)).await;
+        stopped.push(runner.stop());
+    }
+    // After all of them: what Podman goes on creating for one that is gone is there by now.
+    for surroundings in stopped {
+        assert_eq!(surroundings.containers().await, []);
+    }
 }
