@@ -7,8 +7,9 @@
 //! 3. What the command prints goes to the runner line by line, as the frames of the library's `protocol` module; then,
 //!    where it succeeded, a head and the tar of OUTPUT; then the end.
 //!
-//! The command and all that it leaves running end with this, which is the container's process 1. Exit status: 0 once
-//! the end is sent, 64 for wrong arguments, 69 when the runner cannot be reached or leaves.
+//! The command and all that it leaves running end with this, which is the container's process 1. After a failure it stays
+//! for a while, to be asked about. Exit status: 0 once the end is sent, 64 for wrong arguments, 69 when the runner cannot
+//! be reached or leaves.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -18,6 +19,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::Path;
 use std::process::{ExitCode, ExitStatus, Stdio};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use slipway_bridge::protocol::{
@@ -30,6 +32,8 @@ use tokio::process::Command;
 
 const USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
+/// How long this stays after a failure, while the runner finds out about it; it kills the container when it has.
+const LINGERS: Duration = Duration::from_secs(10);
 /// The longest line, in bytes; a longer one goes out in parts.
 const MAX_LINE_BYTES: usize = 16 * 1024;
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -69,7 +73,13 @@ async fn run(output: &OsStr, program: &OsStr, arguments: &[OsString]) -> io::Res
             Ok(status) => failed(format!("{} ended with {status}", program.display())),
             Err(error) => failed(format!("{} cannot be run: {error}", program.display())),
         };
-        runner.send(&Frame::End(end(outcome))).await
+        let has_failed = matches!(outcome, Outcome::Failed { .. });
+        runner.send(&Frame::End(end(outcome))).await?;
+        if has_failed {
+            // The kernel's account of what it killed for memory ends with the container.
+            tokio::time::sleep(LINGERS).await;
+        }
+        Ok(())
     };
     tokio::select! {
         installed = install => installed,
