@@ -8,7 +8,7 @@
 //! | exit status | why |
 //! |---|---|
 //! | 0 | the runner closed the connection |
-//! | 1 | the worker exited or misbehaved |
+//! | 1 | the worker exited or misbehaved; after a failed call only once the runner had time to ask why |
 //! | 64 | wrong arguments |
 //! | 69 | the worker could not be started, or the runner not be reached |
 //! | 143 | SIGTERM |
@@ -49,6 +49,9 @@ const UNAVAILABLE: u8 = 69;
 const TERMINATED: u8 = 143;
 /// How long the last frames may take to reach the runner once the worker is gone.
 const LAST_FRAMES: Duration = Duration::from_secs(5);
+/// How long this stays after a call that failed with its worker, while the runner asks why; it kills the container when it
+/// has.
+const LINGERS: Duration = Duration::from_secs(10);
 /// How much of a request hyper holds, in bytes.
 const REQUEST_BUFFER_BYTES: usize = 128 * 1024;
 
@@ -129,10 +132,15 @@ async fn attend(
         return Ok(ExitCode::from(TERMINATED));
     };
     eprintln!("slipway-bridge: {gone}");
+    let has_failed = supervisor.has_failed_a_call();
     // Kills the worker, and refuses what waits for it.
     drop(supervisor);
     // Late or refused, the frames can no longer be delivered.
     let _ = tokio::time::timeout(LAST_FRAMES, connections.end()).await;
+    if has_failed {
+        // The kernel's account of what it killed for memory ends with the container.
+        let _ = tokio::time::timeout(LINGERS, terminated.recv()).await;
+    }
     Ok(ExitCode::FAILURE)
 }
 

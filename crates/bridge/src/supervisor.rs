@@ -73,6 +73,8 @@ pub(crate) struct Supervisor {
     outbox: Outbox,
     /// The worker said that it ends.
     ending: bool,
+    /// A call was told that it failed and that the worker is gone.
+    has_failed_a_call: bool,
 }
 
 /// A call that the worker has.
@@ -108,6 +110,7 @@ impl Supervisor {
             answering: 0,
             outbox: Outbox::default(),
             ending: false,
+            has_failed_a_call: false,
         }
     }
 
@@ -147,6 +150,10 @@ impl Supervisor {
         }
     }
 
+    pub(crate) fn has_failed_a_call(&self) -> bool {
+        self.has_failed_a_call
+    }
+
     pub(crate) async fn terminate(&mut self) {
         self.worker.terminate().await;
     }
@@ -183,6 +190,7 @@ impl Supervisor {
     fn end(&mut self, mut underway: Underway, outcome: Outcome, worker_exited: bool) {
         let used = |(before, now): (u64, u64)| now.saturating_sub(before);
         let dropped = underway.journal.close();
+        self.has_failed_a_call |= worker_exited && matches!(outcome, Outcome::Failed { .. });
         let end = End {
             outcome,
             log_bytes_dropped: dropped.bytes,

@@ -93,7 +93,7 @@ async fn a_process_that_ends_in_mid_call_is_told_and_ends_the_bridge() {
         assert_eq!(answer.failure(), ("worker_exited", &*format!("the function's process {fate}")));
         assert_eq!(answer.texts(), ["last"]);
         assert!(answer.end.worker_exited);
-        assert_eq!(instance.status_when_it_ends().await.code(), Some(1));
+        assert_eq!(instance.status_when_terminated().await.code(), Some(1));
     }
 }
 
@@ -123,7 +123,7 @@ async fn an_error_that_escapes_a_node_handler_fails_the_call_and_ends_the_proces
         let answer = instance.invoke(json!(null)).await;
         assert_eq!(answer.failure(), ("TypeError", "escaped"));
         assert!(answer.end.worker_exited);
-        assert_eq!(instance.status_when_it_ends().await.code(), Some(1));
+        assert_eq!(instance.status_when_terminated().await.code(), Some(1));
     }
 }
 
@@ -156,7 +156,7 @@ async fn garbage_on_the_worker_s_socket_is_refused() {
         let random = garbage.contains("urandom");
         assert!(random || answer.fault().message.contains(fault), "{garbage}: {answer:?}");
         assert!(answer.end.worker_exited);
-        assert_eq!(instance.status_when_it_ends().await.code(), Some(1));
+        assert_eq!(instance.status_when_terminated().await.code(), Some(1));
     }
 }
 

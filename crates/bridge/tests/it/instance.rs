@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use slipway_bridge::protocol::{
     CONFIGURE_PATH, End, Fault, Frame, FrameDecoder, Head, INVOKE_PATH, InvokeHead, LogLine, Outcome,
@@ -223,6 +224,13 @@ impl Instance {
     /// Leaves the connection open.
     pub(crate) async fn status_when_it_ends(&mut self) -> ExitStatus {
         wait(&mut self.bridge).await
+    }
+
+    /// Ends the bridge, which has told that its worker is gone, as a runner does that has asked why.
+    pub(crate) async fn status_when_terminated(&mut self) -> ExitStatus {
+        let process = Pid::from_child(&self.bridge);
+        rustix::process::kill_process(process, Signal::TERM).unwrap();
+        self.status_when_it_ends().await
     }
 
     pub(crate) fn bridge_process(&self) -> u32 {

@@ -142,7 +142,7 @@ async fn a_program_that_ends_is_told_as_any_worker_is() {
         assert_eq!(answer.failure(), ("worker_exited", &*format!("the function's process {fate}")));
         assert!(answer.texts().contains(&"called"));
         assert!(answer.end.worker_exited);
-        assert_eq!(instance.status_when_it_ends().await.code(), Some(1));
+        assert_eq!(instance.status_when_terminated().await.code(), Some(1));
     }
 }
 

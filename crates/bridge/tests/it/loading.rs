@@ -86,7 +86,7 @@ async fn an_exit_while_loading_is_told() {
     let loaded = node.ready().await;
     assert_eq!(loaded.failure(), ("worker_exited", "the function's process exited with status 3"));
     assert!(loaded.end.worker_exited);
-    assert_eq!(node.status_when_it_ends().await.code(), Some(1));
+    assert_eq!(node.status_when_terminated().await.code(), Some(1));
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ export default function handle(request) {
             assert_eq!(answer.texts(), [format!("call {number}")]);
             assert!(answer.end.worker_exited);
         }
-        assert_eq!(instance.status_when_it_ends().await.code(), Some(1));
+        assert_eq!(instance.status_when_terminated().await.code(), Some(1));
     }
 }
 

@@ -92,16 +92,20 @@ pub(super) async fn kill_and_remove(
     let options = ContainerDeleteOpts::builder().force(true).timeout(0).volumes(true).build();
     let container = container(runtime, id);
     // Podman's own clean-up after an exit may be at work in the same directories.
+    let mut was_there = false;
     let delete = async {
         loop {
             match container.delete(&options).await {
-                Err(Error::Fault { code, .. }) if code.is_server_error() => sleep(RETRY).await,
+                Err(Error::Fault { code, .. }) if code.is_server_error() => was_there = true,
                 outcome => return outcome,
             }
+            sleep(RETRY).await;
         }
     };
     let removal = match within(bound, "removing a container", delete).await {
         Ok(()) => Removal::Removed,
+        // An attempt that Podman said has failed got as far as that.
+        Err(RuntimeError::NotFound { .. }) if was_there => Removal::Removed,
         Err(RuntimeError::NotFound { .. }) => Removal::AlreadyGone,
         Err(error) if killed => {
             tracing::warn!(container.id = %id, %error, "container is killed, but not yet removed");
