@@ -137,6 +137,11 @@ impl Platform {
 
     /// Registers a person and signs them in.
     pub async fn sign_in(&self, name: &str) -> Client {
+        self.anonymous().with_token(Secret::new(self.token_of(name).await))
+    }
+
+    /// Registers a person and signs them in; returns the access token.
+    pub async fn token_of(&self, name: &str) -> String {
         let email = format!("{name}@example.org");
         let account = RegisterRequest {
             email: email.clone(),
@@ -146,8 +151,7 @@ impl Platform {
         };
         self.anonymous().register(&account).await.expect("a new account");
         let login = LoginRequest { email: Some(email), username: None, password: ADMIN_PASSWORD.to_owned() };
-        let tokens = self.anonymous().login(&login).await.expect("a session");
-        self.anonymous().with_token(Secret::new(tokens.access_token))
+        self.anonymous().login(&login).await.expect("a session").access_token
     }
 
     /// Returns the command line of a person whose sign-in is kept apart from others'.

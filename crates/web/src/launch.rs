@@ -11,6 +11,9 @@ use utoipa::openapi::OpenApi;
 
 use crate::Application;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Any error, on its way to the operator.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

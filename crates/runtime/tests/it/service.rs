@@ -201,6 +201,7 @@ async fn the_service_ends_with_a_killed_owner() {
     let service: i32 = record.split_once(' ').unwrap().0.parse().unwrap();
 
     owner.0.kill().unwrap();
+    owner.0.wait().unwrap();
     until("the service has ended", async || !lives(service)).await;
 
     PodmanService::start(stack.config()).await.unwrap().stop().await;

@@ -9,6 +9,7 @@
 )]
 
 mod burst;
+mod caller;
 mod cold;
 mod deploy;
 mod direct;

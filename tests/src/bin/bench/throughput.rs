@@ -4,12 +4,13 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use slipway_clients::platform::Client;
+use slipway_config::Secret;
 use slipway_end_to_end::{Mode, Platform, containers_of};
 
+use crate::caller::Caller;
 use crate::direct::DirectInstance;
 use crate::figures::{Figures, target};
-use crate::function::{Deployed, call, noops};
+use crate::function::{Deployed, noops};
 
 const CLIENTS: usize = 20;
 /// How many instances there are directly: what a function may have by default.
@@ -20,16 +21,21 @@ const ROUND: Duration = Duration::from_secs(3);
 
 pub(crate) async fn measure() {
     let platform = Platform::start(Mode::Separate).await;
-    let client = platform.sign_in("throughput").await;
+    let token = platform.token_of("throughput").await;
+    let client = platform.anonymous().with_token(Secret::new(token.clone()));
     for (name, project) in &noops() {
         let function = Deployed::new(&platform, &client, name, project, None).await;
-        compare(&platform, &client, name, &function).await;
+        compare(&platform, &token, name, &function).await;
         function.delete(&client).await;
     }
 }
 
-async fn compare(platform: &Platform, client: &Client, name: &str, function: &Deployed) {
-    through(client, function).await;
+async fn compare(platform: &Platform, token: &str, name: &str, function: &Deployed) {
+    let mut callers = Vec::new();
+    for _ in 0..CLIENTS {
+        callers.push(Caller::connect(platform, token, function.id).await);
+    }
+    through(&mut callers).await;
     let own = containers_of(&platform.state()).len();
     let mut direct = Vec::new();
     for _ in 0..INSTANCES {
@@ -38,7 +44,7 @@ async fn compare(platform: &Platform, client: &Client, name: &str, function: &De
     let (mut all, mut through_time, mut beside, mut beside_time) = (Figures::default(), 0.0, 0, 0.0);
     for _ in 0..ROUNDS {
         let started = Instant::now();
-        for time in through(client, function).await {
+        for time in through(&mut callers).await {
             all.add(time);
         }
         through_time += started.elapsed().as_secs_f64();
@@ -59,18 +65,18 @@ async fn compare(platform: &Platform, client: &Client, name: &str, function: &De
 }
 
 /// Calls through the gateway for one round; returns how long each call took.
-async fn through(client: &Client, function: &Deployed) -> Vec<Duration> {
-    let (call, began) = (call(), Instant::now());
-    let one = async || {
+async fn through(callers: &mut [Caller]) -> Vec<Duration> {
+    let began = Instant::now();
+    let one = async |caller: &mut Caller| {
         let mut times = Vec::new();
         while began.elapsed() < ROUND {
             let started = Instant::now();
-            client.invoke(function.id, &call).await.expect("an answer");
+            caller.call().await;
             times.push(started.elapsed());
         }
         times
     };
-    join_all((0..CLIENTS).map(|_| one())).await.concat()
+    join_all(callers.iter_mut().map(one)).await.concat()
 }
 
 /// Calls one instance for one round; returns how often.
