@@ -15,6 +15,7 @@ mod direct;
 mod figures;
 mod function;
 mod idle;
+mod logout;
 mod outcomes;
 mod owners;
 mod recovery;
@@ -34,9 +35,10 @@ enum Theme {
     Idle,
     Owners,
     Recovery,
+    Logout,
 }
 
-const THEMES: [(&str, Theme); 8] = [
+const THEMES: [(&str, Theme); 9] = [
     ("warm", Theme::Warm),
     ("throughput", Theme::Throughput),
     ("cold", Theme::Cold),
@@ -45,6 +47,7 @@ const THEMES: [(&str, Theme); 8] = [
     ("idle", Theme::Idle),
     ("owners", Theme::Owners),
     ("recovery", Theme::Recovery),
+    ("logout", Theme::Logout),
 ];
 
 #[tokio::main]
@@ -69,6 +72,7 @@ async fn main() -> ExitCode {
             Theme::Idle => idle::measure().await,
             Theme::Owners => owners::measure().await,
             Theme::Recovery => recovery::measure().await,
+            Theme::Logout => logout::measure().await,
         }
         println!();
     }
