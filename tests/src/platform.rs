@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use slipway_clients::platform::Client;
 use slipway_config::Secret;
-use slipway_models::auth::{LoginRequest, RegisterRequest};
+use slipway_models::auth::{LoginRequest, RegisterRequest, Transport};
 use slipway_testkit::{TestDatabase, required_setting};
 use tempfile::TempDir;
 
@@ -31,10 +31,11 @@ pub enum Mode {
 pub struct Platform {
     mode: Mode,
     gateway: String,
+    more_gateways: Vec<(String, [(&'static str, String); 2])>,
     children: Vec<Child>,
     settings: Vec<(String, String)>,
     directory: TempDir,
-    _databases: [TestDatabase; 2],
+    databases: [TestDatabase; 2],
 }
 
 impl Platform {
@@ -56,10 +57,11 @@ impl Platform {
         let mut platform = Self {
             mode,
             gateway: format!("http://127.0.0.1:{}", ports[0]),
+            more_gateways: Vec::new(),
             children: Vec::new(),
             settings: all,
             directory,
-            _databases: [auth_database, functions_database],
+            databases: [auth_database, functions_database],
         };
         platform.restart().await;
         platform
@@ -71,11 +73,30 @@ impl Platform {
             Mode::Standalone => &["slipway-standalone"],
             Mode::Separate => &["slipway-auth", "slipway-function-runner", "slipway-gateway"],
         };
-        self.children = programs.iter().map(|program| self.spawn(program)).collect();
+        self.children = programs.iter().map(|program| self.spawn(program, &[])).collect();
+        for (gateway, ports) in &self.more_gateways {
+            self.children.push(self.spawn("slipway-gateway", ports));
+            self.ready(gateway).await;
+        }
+        self.ready(&self.gateway).await;
+    }
+
+    /// Starts one gateway more, in front of the same services, and returns its address once it is ready.
+    pub async fn add_gateway(&mut self) -> String {
+        let [port, operations, ..] = free_ports();
+        let gateway = format!("http://127.0.0.1:{port}");
+        let ports = [("GATEWAY_PORT", port.to_string()), ("GATEWAY_OPERATIONS_PORT", operations.to_string())];
+        self.children.push(self.spawn("slipway-gateway", &ports));
+        self.more_gateways.push((gateway.clone(), ports));
+        self.ready(&gateway).await;
+        gateway
+    }
+
+    async fn ready(&self, gateway: &str) {
         let client = reqwest::Client::builder().build().expect("an HTTP client");
         let ready = async {
             loop {
-                let answer = client.get(format!("{}/health", self.gateway)).send().await;
+                let answer = client.get(format!("{gateway}/health")).send().await;
                 if answer.is_ok_and(|answer| answer.status().is_success()) {
                     return;
                 }
@@ -84,6 +105,11 @@ impl Platform {
         };
         let in_time = tokio::time::timeout(READY_WITHIN, ready).await.is_ok();
         assert!(in_time, "the platform is not ready within {READY_WITHIN:?}; its log:\n{}", self.log());
+    }
+
+    /// Returns the database of auth.
+    pub fn auth_database(&self) -> &TestDatabase {
+        &self.databases[0]
     }
 
     /// Kills the programs as `kill -9` does: they can tidy up nothing.
@@ -150,7 +176,12 @@ impl Platform {
             full_name: None,
         };
         self.anonymous().register(&account).await.expect("a new account");
-        let login = LoginRequest { email: Some(email), username: None, password: ADMIN_PASSWORD.to_owned() };
+        let login = LoginRequest {
+            email: Some(email),
+            username: None,
+            password: ADMIN_PASSWORD.to_owned(),
+            transport: Transport::Bearer,
+        };
         self.anonymous().login(&login).await.expect("a session").access_token
     }
 
@@ -170,10 +201,11 @@ impl Platform {
         self.directory.path().join("platform.log")
     }
 
-    fn spawn(&self, name: &str) -> Child {
+    fn spawn(&self, name: &str, settings: &[(&'static str, String)]) -> Child {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("the log");
         Command::new(program(name))
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log"))
             .stderr(log)

@@ -12,7 +12,7 @@ use slipway_models::auth::UserType;
 
 use crate::fingerprint::{Fingerprint, VerifiedTokens};
 use crate::jws::{self, Lifetime};
-use crate::{Jwk, Jwks, KeyError, RevokedSessions, SigningKeys, TokenError};
+use crate::{Jwk, Jwks, KeyError, RevokedTokens, SigningKeys, TokenError};
 
 /// How long an access token works.
 pub const ACCESS_LIFETIME: TimeDelta = TimeDelta::hours(1);
@@ -44,6 +44,9 @@ pub struct AccessClaims {
     pub user_type: UserType,
     /// The apps that the user may use.
     pub apps: Arc<[String]>,
+    /// Which generation of the user's tokens it is of (ADR 17). A token from before there were any is of the first.
+    #[serde(rename = "gen", default)]
+    pub generation: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +59,28 @@ impl AccessClaims {
     /// Returns when the token expires.
     pub fn expires_at(&self) -> DateTime<Utc> {
         DateTime::from_timestamp(self.exp, 0).unwrap_or(DateTime::UNIX_EPOCH)
+    }
+
+    /// Makes the claims of a token of the first generation.
+    #[cfg(test)]
+    pub(crate) fn for_tests(sid: SessionId, sub: UserId, expires_at: DateTime<Utc>) -> Self {
+        let issued_at = (expires_at - ACCESS_LIFETIME).timestamp();
+        Self {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            exp: expires_at.timestamp(),
+            iat: issued_at,
+            nbf: issued_at,
+            jti: TokenId::generate(),
+            sub,
+            sid,
+            typ: AccessType::Access,
+            email: String::new(),
+            handle: "ada".into(),
+            user_type: UserType::Regular,
+            apps: [].into(),
+            generation: 0,
+        }
     }
 
     fn lifetime(&self) -> Lifetime {
@@ -73,6 +98,8 @@ impl fmt::Debug for AccessClaims {
 /// Whom a new access token is for.
 #[derive(Clone)]
 pub struct Grant {
+    /// The token's own id.
+    pub token_id: TokenId,
     /// The user.
     pub user_id: UserId,
     /// The session.
@@ -85,6 +112,8 @@ pub struct Grant {
     pub user_type: UserType,
     /// The apps that the user may use.
     pub apps: Arc<[String]>,
+    /// The generation of the user's tokens, as of when the rest was read.
+    pub generation: i64,
 }
 
 /// A new access token.
@@ -122,7 +151,7 @@ impl AccessIssuer {
             exp: expires_at.timestamp(),
             iat: now.timestamp(),
             nbf: now.timestamp(),
-            jti: TokenId::generate(),
+            jti: grant.token_id,
             sub: grant.user_id,
             sid: grant.session_id,
             typ: AccessType::Access,
@@ -130,6 +159,7 @@ impl AccessIssuer {
             handle: grant.handle,
             user_type: grant.user_type,
             apps: grant.apps,
+            generation: grant.generation,
         };
         let (kid, key) = self.keys.current();
         let token = jws::sign(Algorithm::RS256, kid, key, &claims)?;
@@ -140,12 +170,12 @@ impl AccessIssuer {
 /// Verifies access tokens. Only the gateway does.
 ///
 /// It remembers the tokens that it verified, within a bound; each use of one still checks its times and whether
-/// its session was revoked.
+/// it was revoked.
 pub struct AccessVerifier {
     keys: RwLock<KeySet>,
     /// Each with the generation of keys that it was verified with.
     verified: VerifiedTokens<(u64, Arc<AccessClaims>)>,
-    revoked: Arc<RevokedSessions>,
+    revoked: Arc<RevokedTokens>,
     validation: Validation,
     clock: SharedClock,
 }
@@ -159,7 +189,7 @@ struct KeySet {
 
 impl AccessVerifier {
     /// Makes a verifier that knows no key yet and remembers up to `capacity` tokens.
-    pub fn new(revoked: Arc<RevokedSessions>, clock: SharedClock, capacity: usize) -> Self {
+    pub fn new(revoked: Arc<RevokedTokens>, clock: SharedClock, capacity: usize) -> Self {
         Self {
             keys: RwLock::default(),
             verified: VerifiedTokens::new(capacity),
@@ -188,7 +218,7 @@ impl AccessVerifier {
     pub fn verify(&self, token: &str) -> Result<Arc<AccessClaims>, TokenError> {
         let claims = self.find_or_verify(token)?;
         claims.lifetime().check(self.clock.now(), ACCESS_LIFETIME.num_seconds())?;
-        if self.revoked.is_revoked(claims.sid, claims.expires_at()) {
+        if self.revoked.covers(&claims) {
             return Err(TokenError::Revoked);
         }
         Ok(claims)

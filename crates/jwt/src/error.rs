@@ -32,8 +32,8 @@ pub enum TokenError {
     /// Its time is still to come.
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// Its session was ended.
-    #[error("the token's session has ended")]
+    /// Its session was ended, or what it says of its user holds no more.
+    #[error("the token has been revoked: its session has ended, or its account has changed")]
     Revoked,
 }
 

@@ -18,7 +18,7 @@ pub use identity::{
 };
 pub use jwks::{Jwk, Jwks};
 pub use keys::SigningKeys;
-pub use revocation::RevokedSessions;
+pub use revocation::RevokedTokens;
 pub use secret_key::SecretKey;
 
 /// Files of keys of other kinds, kept by the same rules.

@@ -1,22 +1,25 @@
-//! Sessions that ended before their access tokens did.
+//! Access tokens that ended before their time.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use slipway_kernel::SessionId;
-use slipway_models::auth::RevokedSessionBody;
+use slipway_kernel::{SessionId, UserId};
+use slipway_models::auth::{RevokedSessionBody, RevokedUserBody};
+
+use crate::AccessClaims;
 
 /// How often entries that no token can need any more are dropped.
 const PURGE_EVERY: TimeDelta = TimeDelta::minutes(1);
-/// About 60 MB when full.
+/// About 80 MB when full.
 const DEFAULT_CAPACITY: usize = 1_000_000;
 
-/// The sessions whose access tokens are refused, in memory and within a bound.
+/// What makes an access token refused before it expires, in memory and within a bound: that its session has ended, or
+/// that it is of an older generation than its user's tokens are by now (ADR 17).
 ///
 /// Past the bound it stays safe rather than exact: it forgets the entries that end soonest, and from then on
 /// refuses every token that ends no later than those. Their holders refresh and go on.
-pub struct RevokedSessions {
+pub struct RevokedTokens {
     capacity: usize,
     state: RwLock<State>,
 }
@@ -24,55 +27,96 @@ pub struct RevokedSessions {
 #[derive(Default)]
 struct State {
     sessions: HashMap<SessionId, DateTime<Utc>>,
+    users: HashMap<UserId, Oldest>,
     all_until: DateTime<Utc>,
     purged_at: DateTime<Utc>,
 }
 
-impl Default for RevokedSessions {
+/// The oldest generation that is good.
+#[derive(Clone, Copy)]
+struct Oldest {
+    generation: i64,
+    expires_at: DateTime<Utc>,
+}
+
+impl Default for RevokedTokens {
     fn default() -> Self {
         Self::with_capacity(DEFAULT_CAPACITY)
     }
 }
 
-impl RevokedSessions {
-    /// Makes an empty set that holds at most `capacity` sessions.
+impl RevokedTokens {
+    /// Makes an empty set that holds at most `capacity` entries.
     pub fn with_capacity(capacity: usize) -> Self {
         Self { capacity, state: RwLock::default() }
     }
 
     /// Adds sessions; one that is there already keeps the later end.
-    pub fn revoke(&self, sessions: impl IntoIterator<Item = RevokedSessionBody>, now: DateTime<Utc>) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if now - state.purged_at >= PURGE_EVERY {
-            state.sessions.retain(|_, expires_at| *expires_at + TimeDelta::seconds(crate::jws::LEEWAY) > now);
-            state.purged_at = now;
-        }
+    pub fn revoke_sessions(
+        &self,
+        sessions: impl IntoIterator<Item = RevokedSessionBody>,
+        now: DateTime<Utc>,
+    ) {
+        let mut state = self.purged(now);
         for session in sessions {
-            if state.sessions.len() >= self.capacity {
-                state.shed();
-            }
+            state.make_room(self.capacity);
             let expires_at = state.sessions.entry(session.session_id).or_insert(session.expires_at);
             *expires_at = session.expires_at.max(*expires_at);
         }
     }
 
-    /// Tells whether a token of `session` that ends at `expires_at` is to be refused.
-    pub fn is_revoked(&self, session: SessionId, expires_at: DateTime<Utc>) -> bool {
+    /// Adds users; one that is there already keeps the later generation and the later end.
+    pub fn revoke_users(&self, users: impl IntoIterator<Item = RevokedUserBody>, now: DateTime<Utc>) {
+        let mut state = self.purged(now);
+        for RevokedUserBody { user_id, generation, expires_at } in users {
+            state.make_room(self.capacity);
+            let oldest = state.users.entry(user_id).or_insert(Oldest { generation, expires_at });
+            oldest.generation = generation.max(oldest.generation);
+            oldest.expires_at = expires_at.max(oldest.expires_at);
+        }
+    }
+
+    /// Tells whether a token is to be refused.
+    pub fn covers(&self, claims: &AccessClaims) -> bool {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        expires_at <= state.all_until || state.sessions.contains_key(&session)
+        claims.expires_at() <= state.all_until
+            || state.sessions.contains_key(&claims.sid)
+            || state.users.get(&claims.sub).is_some_and(|oldest| claims.generation < oldest.generation)
+    }
+
+    fn purged(&self, now: DateTime<Utc>) -> RwLockWriteGuard<'_, State> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if now - state.purged_at >= PURGE_EVERY {
+            state.retain(|expires_at| expires_at + TimeDelta::seconds(crate::jws::LEEWAY) > now);
+            state.purged_at = now;
+        }
+        state
     }
 }
 
 impl State {
+    fn make_room(&mut self, capacity: usize) {
+        if self.sessions.len() + self.users.len() >= capacity {
+            self.shed();
+        }
+    }
+
     /// Forgets the half that ends first.
     fn shed(&mut self) {
-        let mut ends: Vec<_> = self.sessions.values().copied().collect();
+        let users = self.users.values().map(|oldest| oldest.expires_at);
+        let mut ends: Vec<_> = self.sessions.values().copied().chain(users).collect();
         let middle = ends.len() / 2;
         if middle < ends.len() {
             let (_, end, _) = ends.select_nth_unstable(middle);
-            self.all_until = self.all_until.max(*end);
-            self.sessions.retain(|_, expires_at| *expires_at > self.all_until);
+            let all_until = self.all_until.max(*end);
+            self.all_until = all_until;
+            self.retain(|expires_at| expires_at > all_until);
         }
+    }
+
+    fn retain(&mut self, matters: impl Fn(DateTime<Utc>) -> bool) {
+        self.sessions.retain(|_, expires_at| matters(*expires_at));
+        self.users.retain(|_, oldest| matters(oldest.expires_at));
     }
 }
 
@@ -84,32 +128,49 @@ mod tests {
         RevokedSessionBody { session_id: SessionId::generate(), expires_at }
     }
 
+    fn changed(expires_at: DateTime<Utc>) -> RevokedUserBody {
+        RevokedUserBody { user_id: UserId::generate(), generation: 1, expires_at }
+    }
+
+    fn token(session: SessionId, user: UserId, expires_at: DateTime<Utc>) -> AccessClaims {
+        AccessClaims::for_tests(session, user, expires_at)
+    }
+
+    fn size(revoked: &RevokedTokens) -> usize {
+        let state = revoked.state.read().unwrap();
+        state.sessions.len() + state.users.len()
+    }
+
     #[test]
     fn a_full_set_refuses_more_rather_than_less() {
         let start = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
         let minute = |minutes| start + TimeDelta::minutes(minutes);
-        let revoked = RevokedSessions::with_capacity(10);
+        let revoked = RevokedTokens::with_capacity(10);
         let sessions: Vec<_> = (1..=50).map(|end| ending(minute(end))).collect();
+        let users: Vec<_> = (1..=50).map(|end| changed(minute(end))).collect();
 
-        revoked.revoke(sessions.iter().cloned(), start);
-
-        for session in &sessions {
-            assert!(revoked.is_revoked(session.session_id, session.expires_at));
+        for (session, user) in sessions.iter().zip(&users) {
+            revoked.revoke_sessions([session.clone()], start);
+            revoked.revoke_users([*user], start);
         }
-        assert!(revoked.state.read().unwrap().sessions.len() <= 10);
-        assert!(
-            !revoked.is_revoked(SessionId::generate(), minute(51)),
-            "a later token of another session is good"
-        );
+
+        for (session, user) in sessions.iter().zip(&users) {
+            assert!(revoked.covers(&token(session.session_id, UserId::generate(), session.expires_at)));
+            assert!(revoked.covers(&token(SessionId::generate(), user.user_id, user.expires_at)));
+        }
+        assert!(size(&revoked) <= 10);
+        let later = token(SessionId::generate(), UserId::generate(), minute(51));
+        assert!(!revoked.covers(&later), "a later token of another session is good");
     }
 
     #[test]
     fn what_no_token_can_need_is_dropped() {
         let start = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
-        let revoked = RevokedSessions::default();
-        revoked.revoke([ending(start + TimeDelta::minutes(1))], start);
+        let revoked = RevokedTokens::default();
+        revoked.revoke_sessions([ending(start + TimeDelta::minutes(1))], start);
+        revoked.revoke_users([changed(start + TimeDelta::minutes(1))], start);
         let later = start + TimeDelta::minutes(10);
-        revoked.revoke([ending(later + TimeDelta::minutes(1))], later);
-        assert_eq!(revoked.state.read().unwrap().sessions.len(), 1);
+        revoked.revoke_sessions([ending(later + TimeDelta::minutes(1))], later);
+        assert_eq!(size(&revoked), 1);
     }
 }

@@ -5,6 +5,17 @@ use serde::{Deserialize, Serialize};
 use slipway_kernel::{SessionId, UserId};
 use utoipa::ToSchema;
 
+/// The cookie that holds an access token. Its prefix ties it to the host that set it, over TLS (RFC 6265bis).
+pub const ACCESS_COOKIE: &str = "__Host-slipway_access";
+/// The cookie that holds a refresh token.
+pub const REFRESH_COOKIE: &str = "__Host-slipway_refresh";
+/// The header by which the gateway tells auth what it found of a request's `Origin`.
+pub const ORIGIN_HEADER: &str = "x-slipway-origin";
+/// The value of [`ORIGIN_HEADER`] for an origin that may use cookies.
+pub const ORIGIN_ALLOWED: &str = "allowed";
+/// The channel on which gateways are told to ask for revocations at once.
+pub const REVOCATIONS_CHANNEL: &str = "slipway:revocations";
+
 /// What a person may do on the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -124,14 +135,39 @@ pub struct LoginRequest {
     pub username: Option<String>,
     /// The password.
     pub password: String,
+    /// How the tokens are handed over.
+    #[serde(default, skip_serializing_if = "Transport::is_bearer")]
+    pub transport: Transport,
 }
 
-/// `POST /auth/refresh` and `POST /auth/logout`
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+/// How a client is given its tokens, and shows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// In the body of the answer, and in `Authorization: Bearer`.
+    #[default]
+    Bearer,
+    /// As cookies that no script can read.
+    Cookie,
+}
+
+impl Transport {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+    fn is_bearer(&self) -> bool {
+        *self == Self::Bearer
+    }
+}
+
+/// `POST /auth/refresh`; with the refresh cookie neither field need be there, nor a body at all.
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefreshRequest {
-    /// The refresh token of the last answer. It works once.
-    pub refresh_token: String,
+    /// The refresh token of the last answer. It works once. Without it the cookie counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// How the next tokens are handed over; left out, as the one before was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Transport>,
 }
 
 /// The tokens of a session.
@@ -152,11 +188,46 @@ pub struct TokenAnswer {
     pub session_id: SessionId,
 }
 
+/// The tokens of a session whose tokens are in cookies: when they end.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct CookieAnswer {
+    /// How long the access token works, in seconds.
+    pub expires_in: i64,
+    /// How long the session can be refreshed, in seconds from now.
+    pub refresh_expires_in: i64,
+    /// The session.
+    #[schema(value_type = String, format = Uuid)]
+    pub session_id: SessionId,
+}
+
+/// A sign-in that can still be refreshed, as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionBody {
+    /// The session's id.
+    #[schema(value_type = String, format = Uuid)]
+    pub id: SessionId,
+    /// When the person signed in.
+    pub created_at: DateTime<Utc>,
+    /// When tokens were last given out.
+    pub last_used_at: DateTime<Utc>,
+    /// After this it cannot be refreshed.
+    pub expires_at: DateTime<Utc>,
+    /// The address that the sign-in came from.
+    pub address: Option<String>,
+    /// The `user-agent` that the sign-in named.
+    pub agent: Option<String>,
+    /// Whether it is the session that asks.
+    pub current: bool,
+}
+
 /// The answer to `GET /internal/revocations`, which auth gives the gateways.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RevocationFeed {
     /// The sessions whose access tokens must be refused.
     pub revoked: Vec<RevokedSessionBody>,
+    /// The users whose older access tokens must be refused.
+    #[serde(default)]
+    pub users: Vec<RevokedUserBody>,
     /// Gives what came since; opaque.
     pub cursor: String,
 }
@@ -167,5 +238,16 @@ pub struct RevokedSessionBody {
     /// The session.
     pub session_id: SessionId,
     /// After this time no token of the session is valid anyway.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A user whose older access tokens must be refused, of whichever session they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedUserBody {
+    /// The user.
+    pub user_id: UserId,
+    /// The least generation that a token of the user's must be of.
+    pub generation: i64,
+    /// After this time no older token is valid anyway.
     pub expires_at: DateTime<Utc>,
 }

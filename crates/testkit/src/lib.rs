@@ -9,9 +9,11 @@
 
 mod callers;
 mod database;
+mod redis;
 
 pub use callers::{Callers, TestCaller};
 pub use database::TestDatabase;
+pub use redis::TestRedis;
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::web::{BytesMut, Query};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use futures_util::StreamExt as _;
@@ -48,6 +48,26 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
             let body = read_body(&request, payload, limit).await?;
             parse_json(&body).map(Self)
         })
+    }
+}
+
+/// A JSON body that may be left out.
+#[derive(Debug)]
+pub struct OptionalJson<T>(pub Option<T>);
+
+impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        // RFC 9112, section 6.3: without these there is no body.
+        let has_body = request.headers().contains_key(TRANSFER_ENCODING)
+            || request.headers().get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+        if !has_body {
+            return Box::pin(ready(Ok(Self(None))));
+        }
+        let read = Json::from_request(request, payload);
+        Box::pin(async move { read.await.map(|Json(body)| Self(Some(body))) })
     }
 }
 

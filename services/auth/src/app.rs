@@ -7,6 +7,9 @@ use slipway_config::Reader;
 use slipway_db::Database;
 use slipway_jwt::{AccessIssuer, IdentityVerifier, SecretKey, ServiceName, SigningKeys, TrustedKeys};
 use slipway_kernel::SharedClock;
+use slipway_models::auth::REVOCATIONS_CHANNEL;
+use slipway_redis::Nudges;
+use slipway_sealing::SealingKeys;
 use slipway_web::{Application, BoxError, Context, Readiness, Service};
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi as _;
@@ -14,7 +17,9 @@ use utoipa::openapi::OpenApi;
 
 use crate::config::Config;
 use crate::routes;
-use crate::service::{Accounts, Passwords, Sessions, ensure_superuser};
+use crate::service::{
+    Accounts, DetailsSeal, Passwords, Purge, Revocations, Sessions, TokenOperations, Tokens, ensure_superuser,
+};
 
 /// The tables of auth.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -49,12 +54,25 @@ impl Service for Auth {
         })
         .await??;
         let accounts = Accounts::new(db.clone(), keys.passwords.clone(), Arc::clone(&clock));
-        let sessions =
-            Sessions::new(db.clone(), keys.passwords, keys.issuer, keys.secret, Arc::clone(&clock));
+        let operations = TokenOperations::new(&metrics)?;
+        let nudges =
+            config.redis.as_ref().map(|redis| Nudges::start(redis, REVOCATIONS_CHANNEL, stop.clone()));
+        let revocations = Revocations::new(db.clone(), operations.clone(), nudges, Arc::clone(&clock));
+        let seal = DetailsSeal::new(keys.sealing);
+        tokio::spawn(seal.clone().seal_anew(db.clone(), stop.clone()));
+        let sessions = Sessions {
+            db: db.clone(),
+            passwords: keys.passwords,
+            tokens: Tokens::new(keys.issuer, keys.secret),
+            seal,
+            revocations: revocations.clone(),
+            operations,
+            clock: Arc::clone(&clock),
+        };
         ensure_superuser(&db, &accounts, config.superuser.clone())
             .await
             .map_err(|fault| format!("the first superuser (ADMIN_USERNAME, ADMIN_EMAIL): {fault}"))?;
-        tokio::spawn(purge(sessions.clone(), stop));
+        tokio::spawn(purge(Purge::new(db.clone(), clock), stop));
 
         let readiness = Readiness::default().with("database", move || {
             let db = db.clone();
@@ -62,8 +80,10 @@ impl Service for Auth {
         });
         let (accounts, sessions, verifier) =
             (Data::new(accounts), Data::new(sessions), Data::new(keys.verifier));
+        let revocations = Data::new(revocations);
         Ok(Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
             app.app_data(accounts.clone()).app_data(sessions.clone()).app_data(verifier.clone());
+            app.app_data(revocations.clone());
             routes::configure(app);
         })?)
     }
@@ -78,6 +98,7 @@ struct Keys {
     issuer: Arc<AccessIssuer>,
     secret: Arc<SecretKey>,
     passwords: Passwords,
+    sealing: Arc<SealingKeys>,
     verifier: IdentityVerifier,
 }
 
@@ -97,18 +118,19 @@ impl Keys {
             issuer: Arc::new(AccessIssuer::new(signing, Arc::clone(&clock))),
             secret,
             passwords,
+            sealing: Arc::new(SealingKeys::load_or_create(&config.keys_dir, Auth::NAME)?),
             verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),
         })
     }
 }
 
-async fn purge(sessions: Sessions, stop: CancellationToken) {
+async fn purge(purge: Purge, stop: CancellationToken) {
     let mut due = tokio::time::interval(PURGE_EVERY);
     while stop.run_until_cancelled(due.tick()).await.is_some() {
-        match sessions.purge().await {
+        match purge.run().await {
             Ok(0) => {}
-            Ok(purged) => tracing::info!(sessions.purged = purged, "purged sessions that had ended"),
-            Err(fault) => tracing::warn!(error = %fault, "ended sessions were not purged"),
+            Ok(purged) => tracing::info!(rows.purged = purged, "purged sessions and tokens that had ended"),
+            Err(fault) => tracing::warn!(error = %fault, "what has ended was not purged"),
         }
     }
 }

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use slipway_config::Reader;
 use slipway_db::DatabaseConfig;
+use slipway_redis::RedisUrl;
 use slipway_web::ServerConfig;
 
 use crate::domain::{Email, Password, Username};
@@ -20,6 +21,8 @@ pub struct Config {
     pub bcrypt_cost: u32,
     /// How many passwords are hashed at a time.
     pub hashing_threads: usize,
+    /// Through which gateways hear of revocations at once.
+    pub redis: Option<RedisUrl>,
     pub(crate) superuser: Superuser,
 }
 
@@ -33,6 +36,7 @@ impl Config {
             keys_dir: reader.required("KEYS_DIR").into(),
             bcrypt_cost: reader.within("AUTH_BCRYPT_COST", 12, 12..=16),
             hashing_threads: reader.within("AUTH_HASHING_THREADS", processors, 1..=256),
+            redis: RedisUrl::read(reader),
             superuser: read_superuser(reader),
         }
     }

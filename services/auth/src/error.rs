@@ -2,6 +2,7 @@ use slipway_db::DbError;
 use slipway_jwt::KeyError;
 use slipway_kernel::ErrorCode;
 use slipway_models::problem::FieldError;
+use slipway_sealing::SealError;
 use slipway_web::Problem;
 use slipway_web::http::StatusCode;
 use slipway_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
@@ -21,6 +22,18 @@ pub(crate) enum AuthError {
     RefreshExpired,
     #[error("this refresh token was used before; its session has been ended: sign in again")]
     RefreshReused,
+    #[error(
+        "the request holds no refresh token, neither in its body nor, for the transport cookie, in a cookie"
+    )]
+    NoRefreshToken,
+    #[error("sign in first: the request carries no identity")]
+    NotSignedIn,
+    #[error("there is no such session")]
+    SessionNotFound,
+    #[error("cookies are for pages of this host: the request's origin is not one that is allowed")]
+    OriginRefused,
+    #[error("grant_type must be password")]
+    UnsupportedGrant,
     #[error("there is an account with this address")]
     EmailTaken,
     #[error("there is an account with this user name")]
@@ -35,6 +48,8 @@ pub(crate) enum AuthError {
     Database(#[from] DbError),
     #[error("a token cannot be signed: {0}")]
     Signing(#[from] KeyError),
+    #[error("the details of a session cannot be sealed: {0}")]
+    Sealing(#[from] SealError),
     #[error("a password cannot be hashed: {0}")]
     Hashing(#[from] bcrypt::BcryptError),
     #[error("blocking work did not come to its end: {0}")]
@@ -58,6 +73,13 @@ impl From<AuthError> for Problem {
             AuthError::AccountDisabled => forbidden("account_disabled"),
             AuthError::EmailTaken => conflict("email_taken"),
             AuthError::UsernameTaken => conflict("username_taken"),
+            AuthError::NoRefreshToken => Self::invalid_request(detail),
+            AuthError::NotSignedIn => unauthorized("unauthenticated"),
+            AuthError::SessionNotFound => Self::not_found(detail),
+            AuthError::OriginRefused => forbidden("origin_refused"),
+            AuthError::UnsupportedGrant => {
+                Self::new(StatusCode::BAD_REQUEST, ErrorCode::new("unsupported_grant_type"), &detail)
+            }
             AuthError::AmbiguousLogin => {
                 Self::validation(vec![FieldError { pointer: String::new(), detail }])
             }
@@ -69,6 +91,7 @@ impl From<AuthError> for Problem {
             AuthError::Database(cause) if cause.is_transient() => Self::unavailable(cause),
             AuthError::Database(_)
             | AuthError::Signing(_)
+            | AuthError::Sealing(_)
             | AuthError::Hashing(_)
             | AuthError::Blocking(_) => Self::internal(error),
         }

@@ -1,6 +1,6 @@
 //! The only table of auth's URLs.
 
-use actix_web::web::{ServiceConfig, get, post};
+use actix_web::web::{ServiceConfig, delete, get, post};
 use slipway_models::problem::ProblemBody;
 use slipway_web::resource;
 use utoipa::OpenApi;
@@ -12,6 +12,9 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         .service(resource("/api/v1/auth/login").route(post().to(handlers::login)))
         .service(resource("/api/v1/auth/refresh").route(post().to(handlers::refresh)))
         .service(resource("/api/v1/auth/logout").route(post().to(handlers::logout)))
+        .service(resource("/api/v1/auth/logout-all").route(post().to(handlers::logout_all)))
+        .service(resource("/api/v1/auth/sessions").route(get().to(handlers::sessions)))
+        .service(resource("/api/v1/auth/sessions/{id}").route(delete().to(handlers::end_session)))
         .service(resource("/api/v1/auth/jwks.json").route(get().to(handlers::jwks)))
         .service(resource("/.well-known/jwks.json").route(get().to(handlers::jwks)))
         .service(resource("/api/v1/users/me").route(get().to(handlers::me)))
@@ -26,6 +29,9 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::login,
         handlers::refresh,
         handlers::logout,
+        handlers::logout_all,
+        handlers::sessions,
+        handlers::end_session,
         handlers::jwks,
         handlers::me
     ),

@@ -11,6 +11,7 @@ diesel::table! {
         email_verified -> Bool,
         created_at -> Timestamptz,
         last_login_at -> Nullable<Timestamptz>,
+        token_generation -> Int8,
     }
 }
 
@@ -21,6 +22,8 @@ diesel::table! {
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
         revoked_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+        sealed_details -> Nullable<Bytea>,
     }
 }
 
@@ -30,6 +33,23 @@ diesel::table! {
         session_id -> Uuid,
         created_at -> Timestamptz,
         used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    access_tokens (id) {
+        id -> Uuid,
+        refresh_digest -> Bytea,
+        issued_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    access_revocations (user_id) {
+        user_id -> Uuid,
+        generation -> Int8,
+        revoked_at -> Timestamptz,
     }
 }
 

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use actix_web::web::Data;
 use slipway_config::Reader;
-use slipway_jwt::{AccessVerifier, IdentitySigner, RevokedSessions, ServiceName};
+use slipway_jwt::{AccessVerifier, IdentitySigner, RevokedTokens, ServiceName};
+use slipway_models::auth::REVOCATIONS_CHANNEL;
+use slipway_redis::Listener;
 use slipway_web::{Application, BoxError, Context, Readiness, Service};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -37,9 +39,13 @@ impl Service for Gateway {
         let name: ServiceName = Self::NAME.parse()?;
         let (auth, functions): (ServiceName, ServiceName) = ("auth".parse()?, "functions".parse()?);
         let signer = Arc::new(IdentitySigner::load_or_create(&config.keys_dir, name, Arc::clone(&clock))?);
-        let revoked = Arc::new(RevokedSessions::default());
+        let revoked = Arc::new(RevokedTokens::default());
         let verifier = AccessVerifier::new(Arc::clone(&revoked), Arc::clone(&clock), config.token_cache);
         let verifier = Arc::new(verifier);
+        let nudges = config
+            .redis
+            .as_ref()
+            .map_or_else(Listener::deaf, |redis| Listener::start(redis, REVOCATIONS_CHANNEL, stop.clone()));
         let link = Arc::new(AuthLink::new(AuthLinkParts {
             auth: config.auth.serving.clone(),
             audience: auth.clone(),
@@ -48,6 +54,7 @@ impl Service for Gateway {
             revoked,
             clock,
             max_age: config.revocations_max_age,
+            nudges,
         }));
         tokio::spawn(Arc::clone(&link).listen(stop));
 
@@ -60,6 +67,7 @@ impl Service for Gateway {
             auth: (auth, config.auth.serving),
             functions: (functions, config.functions.serving),
             answer_stall: config.answer_stall,
+            origins: config.origins,
         });
         let hosts = Hosts::new(config.functions_host.as_deref());
         let health = Data::new(Health::new(config.auth.operations, config.functions.operations));

@@ -1,4 +1,7 @@
-//! What the gateway keeps hearing from auth: the keys of access tokens, and the sessions that ended.
+//! What the gateway keeps hearing from auth: the keys of access tokens, and which tokens were revoked.
+//!
+//! It asks twice a second, and at once when it is nudged. A nudge says only that there is news: what is lost with one is
+//! time, and no revocation.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,16 +10,19 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::uri::Authority;
 use http::{Request, StatusCode};
-use slipway_jwt::{AccessVerifier, IdentitySigner, Jwks, KeyError, RevokedSessions, ServiceName};
+use slipway_jwt::{AccessVerifier, IdentitySigner, Jwks, KeyError, RevokedTokens, ServiceName};
 use slipway_kernel::SharedClock;
 use slipway_models::auth::RevocationFeed;
-use tokio::time::{MissedTickBehavior, interval};
+use slipway_redis::Listener;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::upstream::{self, Client, UpstreamError};
 
 /// A logout must reach the gateway within a second.
 const POLL_EVERY: Duration = Duration::from_millis(500);
+/// Nudges that come within this time of the first are one: however many there are, auth is not asked without a pause.
+const GATHER: Duration = Duration::from_millis(20);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How soon a key that was withdrawn stops working.
 const KEYS_MAX_AGE: Duration = Duration::from_mins(1);
@@ -32,9 +38,10 @@ pub(crate) struct AuthLink {
     audience: ServiceName,
     signer: Arc<IdentitySigner>,
     verifier: Arc<AccessVerifier>,
-    revoked: Arc<RevokedSessions>,
+    revoked: Arc<RevokedTokens>,
     clock: SharedClock,
     max_age: Duration,
+    nudges: Listener,
     heard_at: Mutex<Option<Instant>>,
     keys_renewed_at: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -45,9 +52,10 @@ pub(crate) struct AuthLinkParts {
     pub(crate) audience: ServiceName,
     pub(crate) signer: Arc<IdentitySigner>,
     pub(crate) verifier: Arc<AccessVerifier>,
-    pub(crate) revoked: Arc<RevokedSessions>,
+    pub(crate) revoked: Arc<RevokedTokens>,
     pub(crate) clock: SharedClock,
     pub(crate) max_age: Duration,
+    pub(crate) nudges: Listener,
 }
 
 /// How far the link has listened.
@@ -79,7 +87,7 @@ enum NotHeard {
 
 impl AuthLink {
     pub(crate) fn new(parts: AuthLinkParts) -> Self {
-        let AuthLinkParts { auth, audience, signer, verifier, revoked, clock, max_age } = parts;
+        let AuthLinkParts { auth, audience, signer, verifier, revoked, clock, max_age, nudges } = parts;
         Self {
             client: Client::new(),
             auth,
@@ -89,6 +97,7 @@ impl AuthLink {
             revoked,
             clock,
             max_age,
+            nudges,
             heard_at: Mutex::default(),
             keys_renewed_at: tokio::sync::Mutex::default(),
         }
@@ -119,7 +128,7 @@ impl AuthLink {
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut position = Position::default();
         let mut silent = false;
-        while stop.run_until_cancelled(due.tick()).await.is_some() {
+        while stop.run_until_cancelled(self.next(&mut due)).await.is_some() {
             let Some(heard) = stop.run_until_cancelled(self.hear(&mut position)).await else { return };
             match &heard {
                 Ok(()) if silent => tracing::info!("auth is heard again"),
@@ -127,6 +136,14 @@ impl AuthLink {
                 _ => {}
             }
             silent = heard.is_err();
+        }
+    }
+
+    /// Waits until it is time to ask.
+    async fn next(&self, due: &mut Interval) {
+        tokio::select! {
+            _ = due.tick() => {}
+            () = self.nudges.nudged() => tokio::time::sleep(GATHER).await,
         }
     }
 
@@ -139,7 +156,9 @@ impl AuthLink {
         let query = position.cursor.as_ref().map(|cursor| format!("?since={cursor}")).unwrap_or_default();
         let feed: RevocationFeed =
             serde_json::from_slice(&self.get(&format!("/internal/revocations{query}")).await?)?;
-        self.revoked.revoke(feed.revoked, self.clock.now());
+        let now = self.clock.now();
+        self.revoked.revoke_sessions(feed.revoked, now);
+        self.revoked.revoke_users(feed.users, now);
         position.cursor = Some(feed.cursor);
         *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked_at);
         Ok(())

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use http::uri::Authority;
 use slipway_config::Reader;
+use slipway_redis::RedisUrl;
 use slipway_web::ServerConfig;
 
 use crate::domain::host;
+use crate::domain::origin::Origins;
 
 /// The gateway's settings, checked.
 #[derive(Debug, Clone)]
@@ -28,6 +30,9 @@ pub struct Config {
     pub functions_host: Option<String>,
     /// How long a client may take nothing of a long answer.
     pub answer_stall: Duration,
+    /// Through which revocations are heard of at once.
+    pub redis: Option<RedisUrl>,
+    pub(crate) origins: Origins,
 }
 
 /// Where one service is: its private addresses.
@@ -58,6 +63,8 @@ impl Config {
             )),
             functions_host: functions_host(reader),
             answer_stall: Duration::from_secs(reader.within("GATEWAY_ANSWER_STALL_SECONDS", 60, 1..=3_600)),
+            redis: RedisUrl::read(reader),
+            origins: Origins::new(&reader.list("GATEWAY_ORIGINS").unwrap_or_default()),
         }
     }
 }
@@ -128,6 +135,16 @@ mod tests {
             let faults = reader.finish().unwrap_err().to_string();
             assert_eq!(faults, "FUNCTIONS_HOST must be a host name, without a scheme and a port", "{given}");
         }
+    }
+
+    #[test]
+    fn an_origin_that_no_browser_would_write_is_refused() {
+        let settings =
+            Settings::from_pairs([("KEYS_DIR", "/keys"), ("GATEWAY_ORIGINS", "https://a.example, *")]);
+        let mut reader = Reader::new(&settings);
+        Config::read(&mut reader);
+        let faults = reader.finish().unwrap_err().to_string();
+        assert!(faults.starts_with("GATEWAY_ORIGINS cannot be read: must be an origin"), "{faults}");
     }
 
     #[test]

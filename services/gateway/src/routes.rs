@@ -30,6 +30,17 @@ pub(crate) enum Access {
     Optional(&'static str),
 }
 
+/// What a service learns of the platform's own cookies, and of the page that sends them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cookies {
+    /// Nothing.
+    Kept,
+    /// Whether the request's origin may use cookies: the service sets some.
+    Origin,
+    /// That, and the refresh token. Who shows one may come without an access token.
+    RefreshToken,
+}
+
 /// What goes where, and within which bounds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Route {
@@ -43,6 +54,7 @@ pub(crate) struct Route {
     pub(crate) timeout: Duration,
     /// Whether what it answers is what users' functions say: hostile content.
     pub(crate) is_content: bool,
+    pub(crate) cookies: Cookies,
 }
 
 const KIB: u64 = 1024;
@@ -52,11 +64,12 @@ const QUICK: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(930);
 
 /// The longest prefix that matches decides.
-const ROUTES: [Route; 14] = [
+const ROUTES: [Route; 15] = [
     auth("/api/v1/auth", Access::SignedIn),
     auth("/api/v1/auth/register", Access::Public),
-    auth("/api/v1/auth/login", Access::Public),
-    auth("/api/v1/auth/refresh", Access::Public),
+    Route { cookies: Cookies::Origin, ..auth("/api/v1/auth/login", Access::Public) },
+    Route { cookies: Cookies::RefreshToken, ..auth("/api/v1/auth/refresh", Access::Public) },
+    Route { cookies: Cookies::RefreshToken, ..auth("/api/v1/auth/logout", Access::SignedIn) },
     auth("/api/v1/auth/jwks.json", Access::Public),
     auth("/api/v1/users", Access::SignedIn),
     auth("/api/v1/profile", Access::SignedIn),
@@ -77,6 +90,7 @@ const fn auth(prefix: &'static str, access: Access) -> Route {
         body_limit: 64 * KIB,
         timeout: QUICK,
         is_content: false,
+        cookies: Cookies::Kept,
     }
 }
 
@@ -88,6 +102,7 @@ const fn functions(prefix: &'static str, body_limit: u64) -> Route {
         body_limit,
         timeout: LONG,
         is_content: false,
+        cookies: Cookies::Kept,
     }
 }
 
@@ -132,6 +147,18 @@ mod tests {
             ["/", "/fx", "/api", "/api/v1", "/api/v1/functionsx", "/internal/revocations", "/api/v2/auth"]
         {
             assert_eq!(find(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_refresh_cookie_goes_to_two_routes_of_auth_alone() {
+        let passes = |route: &&Route| route.cookies == Cookies::RefreshToken;
+        let prefixes: Vec<_> = ROUTES.iter().filter(passes).map(|route| route.prefix).collect();
+        assert_eq!(prefixes, ["/api/v1/auth/refresh", "/api/v1/auth/logout"]);
+        for other in
+            ["/api/v1/auth/login", "/api/v1/auth/logout-all", "/api/v1/auth/sessions", "/f/ada/hello"]
+        {
+            assert!(find(other).is_some_and(|route| !passes(&route)), "{other}");
         }
     }
 

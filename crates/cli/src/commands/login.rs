@@ -1,6 +1,6 @@
 use std::io::IsTerminal as _;
 
-use slipway_models::auth::LoginRequest;
+use slipway_models::auth::{LoginRequest, Transport};
 
 use crate::arguments::Login;
 use crate::environment;
@@ -28,7 +28,8 @@ pub(crate) async fn run(options: Login, store: &Store, output: &Output) -> Resul
     };
     let password = password(options.password_stdin).await?;
     let (email, username) = if user.contains('@') { (Some(user), None) } else { (None, Some(user)) };
-    let answer = client.login(&LoginRequest { email, username, password }).await;
+    let login = LoginRequest { email, username, password, transport: Transport::Bearer };
+    let answer = client.login(&login).await;
     let tokens = answer.map_err(|fault| {
         let refused = fault.code() == Some("invalid_credentials");
         let failure = Failure::from(fault);

@@ -19,7 +19,7 @@ impl Client {
 
     /// Trades a refresh token for new tokens. It works once: the caller keeps the new one before anything else.
     pub async fn refresh(&self, refresh_token: &str) -> Result<TokenAnswer, ClientError> {
-        let request = RefreshRequest { refresh_token: refresh_token.to_owned() };
+        let request = RefreshRequest { refresh_token: Some(refresh_token.to_owned()), transport: None };
         self.http.json(self.request(Method::POST, "/auth/refresh").json(&request)).await
     }
 

@@ -2,8 +2,8 @@ use chrono::TimeDelta;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use slipway_jwt::{Jwks, TokenError};
-use slipway_models::auth::RevokedSessionBody;
+use slipway_jwt::{Grant, Jwks, TokenError};
+use slipway_models::auth::{RevokedSessionBody, RevokedUserBody};
 
 use crate::platform::{Platform, forge, grant, sign};
 
@@ -61,10 +61,43 @@ fn a_revoked_session_ends_its_tokens_at_once_though_they_were_verified_before() 
     platform.verifier.verify(&issued.token).unwrap();
 
     let session = RevokedSessionBody { session_id: ended.session_id, expires_at: issued.expires_at };
-    platform.revoked.revoke([session], issued.expires_at - TimeDelta::minutes(30));
+    platform.revoked.revoke_sessions([session], issued.expires_at - TimeDelta::minutes(30));
 
     assert_eq!(platform.verifier.verify(&issued.token), Err(TokenError::Revoked));
     assert!(platform.verifier.verify(&another.token).is_ok());
+}
+
+#[test]
+fn a_user_whose_tokens_are_revoked_goes_on_with_the_next_generation_whatever_its_second() {
+    let platform = Platform::new();
+    let of = |generation, user_id| Grant { generation, user_id, ..grant() };
+    let user_id = grant().user_id;
+    let issue = |grant: Grant| platform.issuer.issue(grant).unwrap();
+    let (first, second) = (issue(of(0, user_id)), issue(of(1, user_id)));
+    let other = issue(grant());
+    platform.verifier.verify(&first.token).unwrap();
+
+    let user = RevokedUserBody { user_id, generation: 1, expires_at: first.expires_at };
+    platform.revoked.revoke_users([user], first.expires_at - TimeDelta::minutes(30));
+    // An older word that comes late takes nothing back.
+    let late = RevokedUserBody { generation: 0, ..user };
+    platform.revoked.revoke_users([late], first.expires_at - TimeDelta::minutes(30));
+
+    assert_eq!(platform.verifier.verify(&first.token), Err(TokenError::Revoked));
+    assert!(
+        platform.verifier.verify(&second.token).is_ok(),
+        "of the same second, and of the next generation"
+    );
+    assert!(platform.verifier.verify(&other.token).is_ok());
+}
+
+#[test]
+fn a_token_from_before_there_were_generations_is_of_the_first() {
+    let platform = Platform::new();
+    let mut claims = platform.claims();
+    claims.as_object_mut().unwrap().remove("gen").unwrap();
+    let token = forge(&platform.header(), &claims);
+    assert_eq!(platform.verifier.verify(&token).unwrap().generation, 0);
 }
 
 #[test]

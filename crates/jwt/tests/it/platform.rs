@@ -10,8 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
-use slipway_jwt::{AccessIssuer, AccessVerifier, Grant, RevokedSessions, SigningKeys};
-use slipway_kernel::{FixedClock, SessionId, UserId};
+use slipway_jwt::{AccessIssuer, AccessVerifier, Grant, RevokedTokens, SigningKeys};
+use slipway_kernel::{FixedClock, SessionId, TokenId, UserId};
 use slipway_models::auth::UserType;
 use tempfile::TempDir;
 
@@ -27,7 +27,7 @@ pub(crate) struct Platform {
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) issuer: AccessIssuer,
     pub(crate) verifier: AccessVerifier,
-    pub(crate) revoked: Arc<RevokedSessions>,
+    pub(crate) revoked: Arc<RevokedTokens>,
 }
 
 impl Platform {
@@ -36,7 +36,7 @@ impl Platform {
         write_private(&keys.path().join("access-0.pem"), &KEY);
         let clock = Arc::new(FixedClock::at(DateTime::UNIX_EPOCH + TimeDelta::days(20_000)));
         let issuer = AccessIssuer::new(SigningKeys::load_or_create(keys.path()).unwrap(), clock.clone());
-        let revoked = Arc::new(RevokedSessions::default());
+        let revoked = Arc::new(RevokedTokens::default());
         let verifier = AccessVerifier::new(revoked.clone(), clock.clone(), 100);
         verifier.replace_keys(issuer.jwks()).unwrap();
         Self { keys, clock, issuer, verifier, revoked }
@@ -72,12 +72,14 @@ pub(crate) fn sign(header: &str, claims: &str, algorithm: Algorithm, key: &Encod
 
 pub(crate) fn grant() -> Grant {
     Grant {
+        token_id: TokenId::generate(),
         user_id: UserId::generate(),
         session_id: SessionId::generate(),
         email: "ada@example.org".to_owned(),
         handle: "ada".into(),
         user_type: UserType::Regular,
         apps: ["functions".to_owned()].into(),
+        generation: 0,
     }
 }
 

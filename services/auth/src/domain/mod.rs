@@ -5,6 +5,7 @@ mod handle;
 mod password;
 mod registration;
 mod session;
+mod session_details;
 mod user;
 
 pub(crate) use email::Email;
@@ -12,4 +13,5 @@ pub(crate) use handle::Handle;
 pub(crate) use password::{BrokenRule, Password};
 pub(crate) use registration::{Registration, RegistrationFaults};
 pub(crate) use session::{RefreshToken, Session};
+pub(crate) use session_details::SessionDetails;
 pub(crate) use user::{Login, NewUser, User, Username};

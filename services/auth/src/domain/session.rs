@@ -15,6 +15,7 @@ pub(crate) struct Session {
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) revoked_at: Option<DateTime<Utc>>,
+    pub(crate) last_used_at: DateTime<Utc>,
 }
 
 impl Session {
@@ -26,6 +27,7 @@ impl Session {
             created_at: now,
             expires_at: now + LIFETIME,
             revoked_at: None,
+            last_used_at: now,
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct User {
     pub(crate) email_verified: bool,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) last_login_at: Option<DateTime<Utc>>,
+    /// Which generation the access tokens are of that state all this.
+    pub(crate) token_generation: i64,
 }
 
 impl From<User> for UserBody {

@@ -2,36 +2,44 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use slipway_models::auth::{LoginRequest, TokenAnswer};
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Json, Problem};
+use slipway_web::Problem;
 
 use crate::domain::Login;
 use crate::error::AuthError;
-use crate::handlers::tokens;
+use crate::handlers::browser::{Browser, tokens};
+use crate::handlers::password_grant::SignIn;
 use crate::service::Sessions;
 
 /// Starts a session.
+///
+/// With the transport `cookie` the tokens are set as cookies and left out of the body; that is for pages of this host
+/// and of those that are set (`GATEWAY_ORIGINS`). The form of OAuth 2.0's password grant is taken as well.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/login",
     tag = "auth",
     request_body = LoginRequest,
     responses(
-        (status = 200, description = "The tokens of a new session", body = TokenAnswer),
+        (status = 200, description = "The tokens of a new session; with the transport `cookie` a `CookieAnswer`", body = TokenAnswer),
+        (status = 400, description = "`unsupported_grant_type`, of a form", body = ProblemBody),
         (status = 401, description = "`invalid_credentials`", body = ProblemBody),
-        (status = 403, description = "`account_pending` or `account_disabled`, after a right password alone", body = ProblemBody),
+        (status = 403, description = "`account_pending` or `account_disabled`, after a right password alone; `origin_refused`", body = ProblemBody),
         (status = 503, description = "Too many sign-ins at once", body = ProblemBody),
     )
 )]
 #[tracing::instrument(skip_all)]
 pub(crate) async fn login(
     sessions: Data<Sessions>,
-    Json(request): Json<LoginRequest>,
+    browser: Browser,
+    SignIn(request): SignIn,
 ) -> Result<HttpResponse, Problem> {
+    browser.check(request.transport)?;
     // A text that can name no account is told no sooner, and no differently, than an account that there is not.
     let login = match (request.email, request.username) {
         (Some(email), None) => email.parse().ok().map(Login::Email),
         (None, Some(username)) => username.trim().parse().ok().map(Login::Username),
         _ => return Err(AuthError::AmbiguousLogin.into()),
     };
-    Ok(tokens(&sessions.login(login, &request.password).await?))
+    let answer = sessions.login(login, &request.password, browser.details()).await?;
+    Ok(tokens(&answer, request.transport))
 }

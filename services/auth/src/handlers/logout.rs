@@ -1,11 +1,15 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Problem};
+use slipway_web::{MaybeCaller, Problem};
 
+use crate::error::AuthError;
+use crate::handlers::browser::{Browser, clear};
 use crate::service::Sessions;
 
-/// Ends the caller's session. Its access tokens stop working within a second.
+/// Ends the caller's session. Its access tokens stop working within a second, and its cookies are cleared.
+///
+/// A browser whose access token is over is known by its refresh cookie.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/logout",
@@ -13,10 +17,18 @@ use crate::service::Sessions;
     responses(
         (status = 204, description = "The session has ended"),
         (status = 401, description = "Not signed in", body = ProblemBody),
+        (status = 403, description = "`origin_refused`: cookies are for pages of this host", body = ProblemBody),
     )
 )]
 #[tracing::instrument(skip_all)]
-pub(crate) async fn logout(sessions: Data<Sessions>, caller: Caller) -> Result<HttpResponse, Problem> {
-    sessions.logout(caller.user_id(), caller.session_id()).await?;
-    Ok(HttpResponse::NoContent().finish())
+pub(crate) async fn logout(
+    sessions: Data<Sessions>,
+    MaybeCaller(caller): MaybeCaller,
+    browser: Browser,
+) -> Result<HttpResponse, Problem> {
+    match caller {
+        Some(caller) => sessions.logout(caller.user_id(), caller.session_id()).await?,
+        None => sessions.logout_by_token(browser.refresh_token()?.ok_or(AuthError::NotSignedIn)?).await?,
+    }
+    Ok(clear(&mut HttpResponse::NoContent()).finish())
 }

@@ -1,26 +1,25 @@
 //! One endpoint a file.
 
+mod browser;
+mod end_session;
 mod jwks;
 mod login;
 mod logout;
+mod logout_all;
 mod me;
+mod password_grant;
 mod refresh;
 mod register;
 mod revocations;
+mod sessions;
 
+pub(crate) use end_session::*;
 pub(crate) use jwks::*;
 pub(crate) use login::*;
 pub(crate) use logout::*;
+pub(crate) use logout_all::*;
 pub(crate) use me::*;
 pub(crate) use refresh::*;
 pub(crate) use register::*;
 pub(crate) use revocations::*;
-
-use actix_web::HttpResponse;
-use actix_web::http::header::CACHE_CONTROL;
-use slipway_models::auth::TokenAnswer;
-
-/// Answers with tokens, which no cache may keep (RFC 6749, section 5.1).
-fn tokens(answer: &TokenAnswer) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer)
-}
+pub(crate) use sessions::*;

@@ -1,20 +1,20 @@
 use actix_web::web::{self, Data};
 use chrono::DateTime;
 use serde::Deserialize;
-use slipway_models::auth::{RevocationFeed, RevokedSessionBody};
+use slipway_models::auth::RevocationFeed;
 use slipway_web::{Problem, ServiceCaller};
 
-use crate::service::Sessions;
+use crate::service::Revocations;
 
 #[derive(Deserialize)]
 pub(crate) struct Since {
     since: Option<String>,
 }
 
-/// Lists the sessions that were revoked since a cursor; a gateway polls it. Entries come again: the feed overlaps.
+/// Lists what was revoked since a cursor, sessions and users' older access tokens; a gateway polls it. Entries come again: the feed overlaps.
 #[tracing::instrument(skip_all, fields(service.name = caller.name()))]
 pub(crate) async fn revocations(
-    sessions: Data<Sessions>,
+    revocations: Data<Revocations>,
     caller: ServiceCaller,
     query: web::Query<Since>,
 ) -> Result<web::Json<RevocationFeed>, Problem> {
@@ -26,12 +26,10 @@ pub(crate) async fn revocations(
             time.ok_or_else(|| Problem::invalid_request("since is not a cursor that this server gave"))
         })
         .transpose()?;
-    let revocations = sessions.revocations(since).await?;
-    let revoked = revocations.sessions.into_iter();
+    let refused = revocations.list(since).await?;
     Ok(web::Json(RevocationFeed {
-        revoked: revoked
-            .map(|(session_id, expires_at)| RevokedSessionBody { session_id, expires_at })
-            .collect(),
-        cursor: revocations.next.timestamp_micros().to_string(),
+        revoked: refused.sessions,
+        users: refused.users,
+        cursor: refused.next.timestamp_micros().to_string(),
     }))
 }

@@ -2,10 +2,23 @@
 
 mod accounts;
 mod passwords;
+mod purge;
+mod revocations;
+mod rotation;
+mod session_details;
 mod sessions;
 mod superuser;
+#[cfg(test)]
+mod tests;
+mod token_operations;
+mod tokens;
 
 pub(crate) use accounts::Accounts;
 pub(crate) use passwords::Passwords;
+pub(crate) use purge::Purge;
+pub(crate) use revocations::Revocations;
+pub(crate) use session_details::DetailsSeal;
 pub(crate) use sessions::Sessions;
 pub(crate) use superuser::{Superuser, ensure_superuser};
+pub(crate) use token_operations::TokenOperations;
+pub(crate) use tokens::Tokens;

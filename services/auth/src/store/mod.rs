@@ -1,5 +1,7 @@
 //! The queries. Each takes a connection and is one statement, or says why not.
 
+pub(crate) mod access_revocations;
+pub(crate) mod access_tokens;
 pub(crate) mod refresh_tokens;
 pub(crate) mod sessions;
 pub(crate) mod users;

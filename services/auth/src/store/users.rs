@@ -27,6 +27,7 @@ struct Row {
     email_verified: bool,
     created_at: DateTime<Utc>,
     last_login_at: Option<DateTime<Utc>>,
+    token_generation: i64,
 }
 
 impl From<Row> for Credentials {
@@ -42,6 +43,7 @@ impl From<Row> for Credentials {
             email_verified: row.email_verified,
             created_at: row.created_at,
             last_login_at: row.last_login_at,
+            token_generation: row.token_generation,
         };
         Self { user, password_hash: row.password_hash }
     }
@@ -119,4 +121,16 @@ pub(crate) fn update_password_hash(
 ) -> Result<(), DbError> {
     diesel::update(users::table.find(id.as_uuid())).set(users::password_hash.eq(hash)).execute(connection)?;
     Ok(())
+}
+
+/// Raises the generation of an account's access tokens; returns the new one, or `None` where there is no account.
+pub(crate) fn update_token_generation(
+    connection: &mut PgConnection,
+    id: UserId,
+) -> Result<Option<i64>, DbError> {
+    Ok(diesel::update(users::table.find(id.as_uuid()))
+        .set(users::token_generation.eq(users::token_generation + 1))
+        .returning(users::token_generation)
+        .get_result(connection)
+        .optional()?)
 }

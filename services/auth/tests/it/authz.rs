@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use slipway_auth::Auth;
+use slipway_kernel::SessionId;
 use slipway_models::auth::UserType;
 use slipway_web::Service as _;
 
@@ -16,11 +17,14 @@ enum Access {
 }
 
 /// Every route of auth. The test fails when a documented one is missing here.
-const ROUTES: [(&str, &str, Access); 8] = [
+const ROUTES: [(&str, &str, Access); 11] = [
     ("POST", "/api/v1/auth/register", Access::Everyone),
     ("POST", "/api/v1/auth/login", Access::Everyone),
     ("POST", "/api/v1/auth/refresh", Access::Everyone),
     ("POST", "/api/v1/auth/logout", Access::People),
+    ("POST", "/api/v1/auth/logout-all", Access::People),
+    ("GET", "/api/v1/auth/sessions", Access::People),
+    ("DELETE", "/api/v1/auth/sessions/{id}", Access::People),
     ("GET", "/api/v1/auth/jwks.json", Access::Everyone),
     ("GET", "/.well-known/jwks.json", Access::Everyone),
     ("GET", "/api/v1/users/me", Access::People),
@@ -51,7 +55,8 @@ async fn routes_admit_whom_they_are_for_and_nobody_else() {
             ("service", Some(service.clone()), access != Access::People),
         ] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            let mut request = auth.client.request(method.clone(), format!("{}{path}", auth.base));
+            let url = format!("{}{}", auth.base, path.replace("{id}", &SessionId::generate().to_string()));
+            let mut request = auth.client.request(method.clone(), url);
             if let Some(authorization) = &authorization {
                 request = request.header("authorization", authorization);
             }
@@ -82,7 +87,7 @@ async fn the_caller_sees_their_own_account() {
     let auth = TestAuth::start().await;
     let registered = auth.register("ada@example.org").await;
     let user = registered["user"]["id"].as_str().unwrap().parse().unwrap();
-    let caller = auth.callers.session(user, slipway_kernel::SessionId::generate(), UserType::Regular);
+    let caller = auth.callers.session(user, SessionId::generate(), UserType::Regular);
     let me: serde_json::Value =
         auth.get_as("/api/v1/users/me", &caller.authorization).await.json().await.unwrap();
     assert_eq!(me, registered["user"]);

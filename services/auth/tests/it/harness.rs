@@ -2,7 +2,7 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use slipway_auth::{Auth, Config, MIGRATIONS};
 use slipway_config::{Reader, Settings};
@@ -96,11 +96,27 @@ impl TestAuth {
         self.post("/api/v1/auth/refresh", json!({"refresh_token": token})).await
     }
 
+    /// Signs a request as the gateway does for the owner of the tokens.
+    pub(crate) fn as_owner(&self, request: RequestBuilder, tokens: &Value) -> RequestBuilder {
+        let session = tokens["session_id"].as_str().unwrap().parse().unwrap();
+        let caller = self.callers.session(owner(tokens), session, UserType::Regular);
+        request.header("authorization", caller.authorization)
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    /// Reads the metrics that the operations listener shows: the value of one series.
+    pub(crate) async fn metric(&self, series: &str) -> Option<String> {
+        let url = format!("{}/metrics", self.operations);
+        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        text.lines().find_map(|line| line.strip_prefix(series).map(|value| value.trim().to_owned()))
+    }
+
     /// Ends the session of the tokens, as the gateway would pass its owner's request on.
     pub(crate) async fn logout(&self, tokens: &Value) -> StatusCode {
-        let claims = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap();
-        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
-        self.logout_as(claims["sub"].as_str().unwrap().parse().unwrap(), tokens).await
+        self.logout_as(owner(tokens), tokens).await
     }
 
     /// Asks as `user` for the end of the session of the tokens.
@@ -110,6 +126,16 @@ impl TestAuth {
         let request = self.client.post(format!("{}/api/v1/auth/logout", self.base));
         request.header("authorization", caller.authorization).send().await.unwrap().status()
     }
+}
+
+/// Reads the claims of the access token.
+pub(crate) fn claims(tokens: &Value) -> Value {
+    let claims = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+}
+
+fn owner(tokens: &Value) -> UserId {
+    claims(tokens)["sub"].as_str().unwrap().parse().unwrap()
 }
 
 /// Reads a problem: its status, its code, and the pointers of its fields.

@@ -3,12 +3,16 @@
 
 mod authz;
 mod bad_input;
+mod cookies;
 mod harness;
 mod login;
 mod logout;
 mod migrations;
 mod outage;
+mod password_grant;
 mod program;
 mod refresh;
 mod register;
+mod sessions;
 mod superuser;
+mod tokens;

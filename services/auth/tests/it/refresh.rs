@@ -58,6 +58,9 @@ async fn a_hundred_parallel_refreshes_make_one_successor() {
     }
     successors.dedup();
     assert_eq!(successors.len(), 1);
+    assert_eq!(count(&auth, "refresh_tokens"), 2, "the first and its successor");
+    let answer = auth.refresh(&Value::from(successors.remove(0))).await;
+    assert_eq!(answer.status(), 200, "the family lives");
 }
 
 #[tokio::test]
@@ -81,16 +84,23 @@ async fn sessions_that_ended_are_deleted_with_their_tokens_and_no_others() {
             FROM users, generate_series(1, 1200);
         INSERT INTO sessions SELECT gen_random_uuid(), id, '2026-01-01', '2026-01-31', '2026-01-08' FROM users;
         INSERT INTO refresh_tokens SELECT id::text::bytea, id, created_at FROM sessions;
-        INSERT INTO sessions SELECT gen_random_uuid(), id, '2026-01-01', '2026-01-31', NULL FROM users";
+        INSERT INTO access_revocations SELECT id, 1, '2026-01-09 11:59Z' FROM users;
+        INSERT INTO sessions SELECT gen_random_uuid(), id, '2026-01-01', '2026-01-31', NULL FROM users;
+        INSERT INTO refresh_tokens SELECT 'live', id, created_at FROM sessions WHERE revoked_at IS NULL
+            AND expires_at > '2026-01-30';
+        INSERT INTO access_tokens SELECT gen_random_uuid(), 'live', '2026-01-09 10:00Z', '2026-01-09 11:00Z'
+            FROM generate_series(1, 3);
+        INSERT INTO access_tokens VALUES (gen_random_uuid(), 'live', '2026-01-10 11:00Z', '2026-01-10 12:00Z')";
     database.superuser().batch_execute(ended).unwrap();
     let auth = TestAuth::start_on(database, &[]).await;
     let purged = async {
-        while count(&auth, "sessions") != 1 {
+        while count(&auth, "sessions") != 1 || count(&auth, "access_revocations") != 0 {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), purged).await.unwrap();
-    assert_eq!(count(&auth, "refresh_tokens"), 0);
+    assert_eq!(count(&auth, "refresh_tokens"), 1);
+    assert_eq!(count(&auth, "access_tokens"), 1);
 }
 
 fn count(auth: &TestAuth, table: &str) -> i64 {

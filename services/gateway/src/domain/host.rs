@@ -1,5 +1,7 @@
 //! Names of hosts.
 
+use std::net::IpAddr;
+
 /// Returns the name in a `Host` (RFC 9110, section 7.2), without its port and the dot of the root.
 pub(crate) fn name(authority: &str) -> &str {
     let after_user = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -20,6 +22,13 @@ pub(crate) fn is_name(text: &str) -> bool {
             && !label.ends_with('-')
     };
     text.len() <= 253 && text.split('.').all(is_label)
+}
+
+/// Tells whether an authority names the machine that a browser runs on (RFC 6761, section 6.3).
+pub(crate) fn is_this_machine(authority: &str) -> bool {
+    let name = name(authority);
+    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    name == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

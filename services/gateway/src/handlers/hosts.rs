@@ -26,9 +26,13 @@ impl Hosts {
     /// Tells whether a request is for functions' own host name.
     pub(crate) fn is_functions_own(&self, head: &RequestHead) -> bool {
         let Some(functions) = &self.0 else { return false };
-        let stated = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
-        // RFC 9112, section 3.2.2: what the request line says counts.
-        let asked = head.uri.authority().map(Authority::as_str).or(stated);
-        asked.is_some_and(|asked| host::name(asked).eq_ignore_ascii_case(functions))
+        asked(head).is_some_and(|asked| host::name(asked).eq_ignore_ascii_case(functions))
     }
+}
+
+/// Returns the host that a request is for, with its port.
+pub(super) fn asked(head: &RequestHead) -> Option<&str> {
+    let stated = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    // RFC 9112, section 3.2.2: what the request line says counts.
+    head.uri.authority().map(Authority::as_str).or(stated)
 }

@@ -4,6 +4,7 @@ mod body;
 mod docs;
 mod health;
 mod hosts;
+mod origins;
 mod proxy;
 
 pub(crate) use docs::{docs, docs_file, openapi};

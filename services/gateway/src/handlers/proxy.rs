@@ -6,23 +6,26 @@ use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use slipway_jwt::ServiceName;
 use slipway_kernel::ErrorCode;
+use slipway_models::auth::{ORIGIN_ALLOWED, ORIGIN_HEADER, REFRESH_COOKIE};
 use slipway_telemetry::outgoing_headers;
 use slipway_web::{Problem, RequestIdText, RouteTemplate, UsersOutcome};
 
-use super::{Hosts, body};
-use crate::access::{Admitted, Guard, Refusal};
+use super::{Hosts, body, origins};
+use crate::access::{Admitted, Guard, Refusal, Shown};
+use crate::domain::cookies;
 use crate::domain::headers::{
     Listed, names_signing_key, passes_from_functions, passes_inward, passes_outward,
 };
+use crate::domain::origin::{Judged, Origins};
 use crate::domain::path::canonicalise;
-use crate::routes::{self, Access, Route, Upstream};
+use crate::routes::{self, Access, Cookies, Route, Upstream};
 use crate::upstream::{Client, Patience, UpstreamError, answer_stream};
 
 /// Marks an answer as what a user's function came to, be it a failure.
@@ -34,6 +37,8 @@ pub(crate) struct Behind {
     pub(crate) functions: (ServiceName, Authority),
     /// How long a client may take nothing of a long answer.
     pub(crate) answer_stall: Duration,
+    /// Whose pages may use cookies.
+    pub(crate) origins: Origins,
 }
 
 impl Behind {
@@ -64,7 +69,9 @@ pub(crate) async fn proxy(
         .ok_or_else(|| Problem::not_found("there is nothing at this path"))?;
     request.extensions_mut().insert(RouteTemplate(route.prefix));
     let (service, authority) = behind.find(route.upstream);
-    let caller = admit(&request, &guard, route.access, service).await?;
+    let origin = origins::judge(&request, &behind.origins);
+    let refresh_cookie = refresh_cookie(&request, route)?;
+    let caller = admit(&request, &guard, route, service, origin).await?;
     let (body, length) = body::take(&request, payload, route).await?;
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut outgoing = Request::new(body);
@@ -73,6 +80,7 @@ pub(crate) async fn proxy(
         .parse()
         .map_err(|_| Problem::invalid_request("the query holds a character that must be percent-encoded"))?;
     *outgoing.headers_mut() = inward(&request, route, caller.as_ref(), length)?;
+    add_cookies(outgoing.headers_mut(), route, origin, refresh_cookie)?;
     let answer =
         client.send(outgoing, route.timeout).await.map_err(|fault| unanswered(&fault, service, route))?;
     if answer.headers().contains_key(FUNCTION_OUTCOME) {
@@ -86,19 +94,73 @@ pub(crate) async fn proxy(
 async fn admit(
     request: &HttpRequest,
     guard: &Guard,
-    access: Access,
+    route: &Route,
     service: &ServiceName,
+    origin: Judged,
 ) -> Result<Option<Admitted>, Problem> {
-    let app = match access {
+    let app = match route.access {
         Access::Public => return Ok(None),
         Access::SignedIn => None,
         Access::App(app) | Access::Optional(app) => Some(app),
     };
-    let shown = request.headers().get_all(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
-    match guard.admit(shown, app, service).await {
-        Err(Refusal::NoToken | Refusal::NotGranted(_)) if matches!(access, Access::Optional(_)) => Ok(None),
+    let shown = shown(request, route);
+    if !route.is_content {
+        origins::check(request, shown.as_ref().ok(), origin)?;
+    }
+    let admitted = match shown {
+        Ok(shown) => guard.admit(shown, app, service).await,
+        Err(refusal) => Err(refusal),
+    };
+    match admitted {
+        Err(Refusal::NoToken | Refusal::NotGranted(_)) if matches!(route.access, Access::Optional(_)) => {
+            Ok(None)
+        }
+        Err(Refusal::NoToken | Refusal::Token(_)) if is_known_by_refresh_cookie(request, route) => Ok(None),
         admitted => admitted.map(Some).map_err(refuse),
     }
+}
+
+/// Reads the token that a request shows. What users' functions answer takes no cookies.
+fn shown<'a>(request: &'a HttpRequest, route: &Route) -> Result<Shown<'a>, Refusal> {
+    let authorization = request.headers().get_all(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
+    let cookies = cookies(request).filter(|_| !route.is_content);
+    Shown::read(authorization, cookies)
+}
+
+fn cookies(request: &HttpRequest) -> impl Iterator<Item = &[u8]> {
+    request.headers().get_all(header::COOKIE).map(header::HeaderValue::as_bytes)
+}
+
+/// Tells a browser whose access token is over, on a route that takes its refresh token instead: the service decides.
+fn is_known_by_refresh_cookie(request: &HttpRequest, route: &Route) -> bool {
+    route.cookies == Cookies::RefreshToken
+        && !request.headers().contains_key(header::AUTHORIZATION)
+        && matches!(refresh_cookie(request, route), Ok(Some(_)))
+}
+
+/// Finds the refresh token for a route that may have it.
+fn refresh_cookie<'a>(request: &'a HttpRequest, route: &Route) -> Result<Option<&'a str>, Problem> {
+    if route.cookies == Cookies::RefreshToken {
+        cookies::find(cookies(request), REFRESH_COOKIE).map_err(|fault| refuse(fault.into()))
+    } else {
+        Ok(None)
+    }
+}
+
+/// Tells auth what it may know of cookies. It hears nothing of them from anybody else: see [`passes_inward`].
+fn add_cookies(
+    headers: &mut HeaderMap,
+    route: &Route,
+    origin: Judged,
+    refresh_token: Option<&str>,
+) -> Result<(), Problem> {
+    if route.cookies != Cookies::Kept && origin == Judged::Allowed {
+        headers.insert(HeaderName::from_static(ORIGIN_HEADER), HeaderValue::from_static(ORIGIN_ALLOWED));
+    }
+    if let Some(token) = refresh_token {
+        headers.insert(COOKIE, text(&format!("{REFRESH_COOKIE}={token}"))?);
+    }
+    Ok(())
 }
 
 fn method(method: &Method) -> Result<http::Method, Problem> {
@@ -215,7 +277,7 @@ fn refuse(refusal: Refusal) -> Problem {
             Problem::unauthenticated(fault.to_string()).coded(fault.code()).header(name, value)
         }
         Refusal::NotGranted(_) => Problem::forbidden(refusal.to_string()),
-        Refusal::Several => Problem::invalid_request(refusal.to_string()),
+        Refusal::Several | Refusal::Doubled(_) => Problem::invalid_request(refusal.to_string()),
         Refusal::Stale(fault) => Problem::unavailable(fault),
         Refusal::Signing(fault) => Problem::internal(fault),
     }

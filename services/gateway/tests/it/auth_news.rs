@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use reqwest::Method;
+use slipway_models::auth::RevokedUserBody;
 
 use crate::harness::{TestGateway, access_key, eventually, issuer, no_keys, problem, sign_in};
 
@@ -16,6 +17,22 @@ async fn a_session_that_ended_is_refused_soon_after() {
 
     eventually(async || gateway.get("/api/v1/functions", &ended.token).await.status() == 401).await;
     let answer = gateway.get("/api/v1/functions", &ended.token).await;
+    assert_eq!(problem(answer).await, (401, "token_revoked".to_owned()));
+    assert_eq!(gateway.get("/api/v1/functions", &other.token).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_user_whose_tokens_were_revoked_is_refused_until_they_show_the_next_generation() {
+    let gateway = TestGateway::start().await;
+    let (changed, other) = (gateway.sign_in(), gateway.sign_in());
+    assert_eq!(gateway.get("/api/v1/functions", &changed.token).await.status(), 200);
+
+    let expires_at = changed.session.expires_at;
+    let user = RevokedUserBody { user_id: changed.user_id, generation: 1, expires_at };
+    gateway.services.revoked_users.lock().unwrap().push(user);
+
+    eventually(async || gateway.get("/api/v1/functions", &changed.token).await.status() == 401).await;
+    let answer = gateway.get("/api/v1/functions", &changed.token).await;
     assert_eq!(problem(answer).await, (401, "token_revoked".to_owned()));
     assert_eq!(gateway.get("/api/v1/functions", &other.token).await.status(), 200);
 }

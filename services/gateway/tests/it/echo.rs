@@ -9,7 +9,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use slipway_jwt::{IdentityVerifier, Jwks, Subject};
-use slipway_models::auth::{RevocationFeed, RevokedSessionBody};
+use slipway_models::auth::{RevocationFeed, RevokedSessionBody, RevokedUserBody};
 
 pub(crate) const PIECE: usize = 64 * 1024;
 pub(crate) static PIECE_OF_SEVENS: [u8; PIECE] = [7; PIECE];
@@ -20,6 +20,7 @@ pub(crate) struct Services {
     pub(crate) functions: IdentityVerifier,
     pub(crate) jwks: Mutex<Jwks>,
     pub(crate) revoked: Mutex<Vec<RevokedSessionBody>>,
+    pub(crate) revoked_users: Mutex<Vec<RevokedUserBody>>,
     /// When set, nothing of auth's own is answered.
     pub(crate) silent: AtomicBool,
     /// Requests that were passed on.
@@ -71,7 +72,11 @@ async fn revocations(
     }
     let revoked = services.revoked.lock().unwrap();
     let since = query.first().map_or(0, |(_, since)| *since);
-    let feed = RevocationFeed { revoked: revoked[since..].to_vec(), cursor: revoked.len().to_string() };
+    let feed = RevocationFeed {
+        revoked: revoked[since..].to_vec(),
+        users: services.revoked_users.lock().unwrap().clone(),
+        cursor: revoked.len().to_string(),
+    };
     HttpResponse::Ok().json(feed)
 }
 

@@ -10,7 +10,7 @@ use slipway_gateway::{Config, Gateway};
 use slipway_jwt::{
     AccessIssuer, Grant, IdentityVerifier, IssuedAccess, Jwks, ServiceName, SigningKeys, TrustedKeys,
 };
-use slipway_kernel::{FixedClock, SessionId, UserId};
+use slipway_kernel::{FixedClock, SessionId, TokenId, UserId};
 use slipway_models::auth::{RevokedSessionBody, UserType};
 use slipway_telemetry::Metrics;
 use slipway_testkit::fixed_clock;
@@ -71,6 +71,7 @@ impl TestGateway {
             functions: verifier("functions"),
             jwks: Mutex::new(issuer.jwks().clone()),
             revoked: Mutex::default(),
+            revoked_users: Mutex::default(),
             silent: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
             pieces: AtomicUsize::new(0),
@@ -114,7 +115,16 @@ pub(crate) fn sign_in_to(issuer: &AccessIssuer, apps: &[&str]) -> SignedIn {
     let apps = apps.iter().map(ToString::to_string).collect();
     let email = "ada@example.org".to_owned();
     let handle = "ada".into();
-    let grant = Grant { user_id, session_id, email, handle, user_type: UserType::Regular, apps };
+    let grant = Grant {
+        token_id: TokenId::generate(),
+        user_id,
+        session_id,
+        email,
+        handle,
+        user_type: UserType::Regular,
+        apps,
+        generation: 0,
+    };
     let IssuedAccess { token, expires_at } = issuer.issue(grant).unwrap();
     SignedIn { user_id, session: RevokedSessionBody { session_id, expires_at }, token }
 }

@@ -3,6 +3,7 @@
 
 mod auth_news;
 mod bodies;
+mod cookies;
 mod echo;
 mod failures;
 mod functions;

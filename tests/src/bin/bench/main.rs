@@ -16,6 +16,7 @@ mod direct;
 mod figures;
 mod function;
 mod idle;
+mod logout;
 mod outcomes;
 mod owners;
 mod recovery;
@@ -35,9 +36,10 @@ enum Theme {
     Idle,
     Owners,
     Recovery,
+    Logout,
 }
 
-const THEMES: [(&str, Theme); 8] = [
+const THEMES: [(&str, Theme); 9] = [
     ("warm", Theme::Warm),
     ("throughput", Theme::Throughput),
     ("cold", Theme::Cold),
@@ -46,6 +48,7 @@ const THEMES: [(&str, Theme); 8] = [
     ("idle", Theme::Idle),
     ("owners", Theme::Owners),
     ("recovery", Theme::Recovery),
+    ("logout", Theme::Logout),
 ];
 
 #[tokio::main]
@@ -70,6 +73,7 @@ async fn main() -> ExitCode {
             Theme::Idle => idle::measure().await,
             Theme::Owners => owners::measure().await,
             Theme::Recovery => recovery::measure().await,
+            Theme::Logout => logout::measure().await,
         }
         println!();
     }

@@ -1,0 +1,24 @@
+//! What the tests of several use cases start from.
+
+use slipway_db::PgConnection;
+use slipway_kernel::{Clock as _, UserId};
+use slipway_models::auth::UserType;
+use slipway_testkit::fixed_clock;
+
+use crate::domain::{Handle, NewUser};
+use crate::store;
+
+/// Makes an account that nobody can sign in to.
+pub(super) fn insert_user(connection: &mut PgConnection) -> UserId {
+    let user = NewUser {
+        id: UserId::generate(),
+        handle: Handle::from_name("ada", 0),
+        email: "ada@example.org".parse().unwrap(),
+        username: None,
+        full_name: None,
+        password_hash: String::new(),
+        user_type: UserType::Regular,
+        created_at: fixed_clock().now(),
+    };
+    store::users::insert(connection, &user).unwrap().id
+}

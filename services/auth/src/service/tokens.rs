@@ -1,0 +1,115 @@
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use slipway_jwt::{ACCESS_LIFETIME, AccessIssuer, Grant, Jwks, KeyError, SecretKey};
+use slipway_kernel::TokenId;
+use slipway_models::auth::TokenAnswer;
+use slipway_telemetry::spawn_blocking;
+use tracing::Span;
+
+use crate::domain::{RefreshToken, Session, User};
+use crate::error::AuthError;
+use crate::store::access_tokens::AccessTokenRecord;
+use crate::store::refresh_tokens::TokenDigest;
+
+/// The apps that everyone is granted.
+const APPS: [&str; 5] = ["functions", "vault", "documents", "tasks", "workspace"];
+
+const DIGEST: &str = "refresh-token";
+const SUCCESSOR: &str = "refresh-successor";
+
+/// Makes the two tokens of a session: one to refresh with, and one to show.
+#[derive(Clone)]
+pub(crate) struct Tokens {
+    issuer: Arc<AccessIssuer>,
+    pub(super) refresh: RefreshTokens,
+}
+
+/// Makes and reads the tokens to refresh with.
+#[derive(Clone)]
+pub(super) struct RefreshTokens(Arc<SecretKey>);
+
+/// A refresh token with what is kept of it.
+pub(crate) struct KnownToken {
+    pub(crate) token: RefreshToken,
+    pub(crate) digest: TokenDigest,
+}
+
+/// What a session's tokens are made for.
+pub(crate) struct Granted {
+    pub(crate) user: User,
+    pub(crate) session: Session,
+    pub(crate) refresh: RefreshToken,
+    pub(crate) access_id: TokenId,
+}
+
+impl Tokens {
+    pub(crate) fn new(issuer: Arc<AccessIssuer>, key: Arc<SecretKey>) -> Self {
+        Self { issuer, refresh: RefreshTokens(key) }
+    }
+
+    /// Returns the public keys of access tokens.
+    pub(crate) fn jwks(&self) -> &Jwks {
+        self.issuer.jwks()
+    }
+
+    /// Names an access token that is about to be signed.
+    pub(crate) fn next_access(now: DateTime<Utc>) -> AccessTokenRecord {
+        AccessTokenRecord { id: TokenId::generate(), issued_at: now, expires_at: now + ACCESS_LIFETIME }
+    }
+
+    /// Signs the access token, and hands both over.
+    pub(crate) async fn sign(&self, granted: Granted, now: DateTime<Utc>) -> Result<TokenAnswer, AuthError> {
+        let Granted { user, session, refresh, access_id } = granted;
+        let grant = Grant {
+            token_id: access_id,
+            user_id: user.id,
+            session_id: session.id,
+            email: user.email,
+            handle: user.handle.into(),
+            user_type: user.user_type,
+            apps: APPS.map(str::to_owned).into(),
+            generation: user.token_generation,
+        };
+        let issuer = Arc::clone(&self.issuer);
+        let access = spawn_blocking(Span::current(), move || issuer.issue(grant)).await??;
+        Ok(TokenAnswer {
+            access_token: access.token,
+            token_type: "Bearer".to_owned(),
+            expires_in: (access.expires_at - now).num_seconds(),
+            refresh_token: refresh.expose().to_owned(),
+            refresh_expires_in: (session.expires_at - now).num_seconds(),
+            session_id: session.id,
+        })
+    }
+}
+
+impl RefreshTokens {
+    #[cfg(test)]
+    pub(super) fn new(key: Arc<SecretKey>) -> Self {
+        Self(key)
+    }
+
+    /// Makes the first refresh token of a session.
+    pub(crate) fn first(&self) -> Result<KnownToken, KeyError> {
+        let mut random = [0; 32];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| KeyError::Cryptography)?;
+        Ok(self.know(RefreshToken::from_random(random)))
+    }
+
+    /// Makes the token that follows: always the same one.
+    pub(crate) fn successor(&self, token: &RefreshToken) -> KnownToken {
+        let derived = self.0.digest(SUCCESSOR, token.expose().as_bytes());
+        self.know(RefreshToken::from_random(derived))
+    }
+
+    /// Reads a token that a client gave back; `None` for a text that never was one.
+    pub(crate) fn read(&self, text: &str) -> Option<KnownToken> {
+        RefreshToken::parse(text).map(|token| self.know(token))
+    }
+
+    fn know(&self, token: RefreshToken) -> KnownToken {
+        let digest = self.0.digest(DIGEST, token.expose().as_bytes());
+        KnownToken { token, digest }
+    }
+}
