@@ -14,7 +14,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::config::Config;
 use crate::routes;
-use crate::service::{Accounts, Passwords, Sessions, ensure_superuser};
+use crate::service::{Accounts, AuditLog, Passwords, Sessions, ensure_superuser};
 
 /// The tables of auth.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -43,9 +43,14 @@ impl Service for Auth {
     async fn build(config: Config, context: Context) -> Result<Application, BoxError> {
         let Context { clock, metrics, stop } = context;
         let db = Database::new(&config.database, &metrics)?;
-        let keys = tokio::task::spawn_blocking({
-            let (config, clock) = (config.clone(), Arc::clone(&clock));
-            move || Keys::load(&config, clock)
+        let (keys, audit) = tokio::task::spawn_blocking({
+            let (config, db, clock) = (config.clone(), db.clone(), Arc::clone(&clock));
+            move || {
+                let keys = Keys::load(&config, Arc::clone(&clock))?;
+                let audit = AuditLog::open(db, clock, Arc::clone(&keys.audit), &config.audit)
+                    .map_err(|fault| format!("the file of signed heads (AUDIT_HEADS_FILE): {fault}"))?;
+                Ok::<_, BoxError>((keys, audit))
+            }
         })
         .await??;
         let accounts = Accounts::new(db.clone(), keys.passwords.clone(), Arc::clone(&clock));
@@ -54,6 +59,7 @@ impl Service for Auth {
         ensure_superuser(&db, &accounts, config.superuser.clone())
             .await
             .map_err(|fault| format!("the first superuser (ADMIN_USERNAME, ADMIN_EMAIL): {fault}"))?;
+        let keeping = audit.clone().keep(config.audit.heads_every, &stop);
         tokio::spawn(purge(sessions.clone(), stop));
 
         let readiness = Readiness::default().with("database", move || {
@@ -62,10 +68,13 @@ impl Service for Auth {
         });
         let (accounts, sessions, verifier) =
             (Data::new(accounts), Data::new(sessions), Data::new(keys.verifier));
-        Ok(Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
+        let log = Data::new(audit);
+        let application = Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
             app.app_data(accounts.clone()).app_data(sessions.clone()).app_data(verifier.clone());
+            app.app_data(log.clone());
             routes::configure(app);
-        })?)
+        })?;
+        Ok(application.on_stop(keeping.settle()))
     }
 
     fn openapi() -> OpenApi {
@@ -77,6 +86,7 @@ impl Service for Auth {
 struct Keys {
     issuer: Arc<AccessIssuer>,
     secret: Arc<SecretKey>,
+    audit: Arc<SecretKey>,
     passwords: Passwords,
     verifier: IdentityVerifier,
 }
@@ -96,6 +106,7 @@ impl Keys {
         Ok(Self {
             issuer: Arc::new(AccessIssuer::new(signing, Arc::clone(&clock))),
             secret,
+            audit: Arc::new(SecretKey::load_or_create(&config.keys_dir, "audit")?),
             passwords,
             verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),
         })

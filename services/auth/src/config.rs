@@ -1,11 +1,12 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use slipway_config::Reader;
 use slipway_db::DatabaseConfig;
 use slipway_web::ServerConfig;
 
 use crate::domain::{Email, Password, Username};
-use crate::service::Superuser;
+use crate::service::{AuditSettings, Superuser};
 
 /// The settings of auth.
 #[derive(Debug, Clone)]
@@ -20,6 +21,7 @@ pub struct Config {
     pub bcrypt_cost: u32,
     /// How many passwords are hashed at a time.
     pub hashing_threads: usize,
+    pub(crate) audit: AuditSettings,
     pub(crate) superuser: Superuser,
 }
 
@@ -33,8 +35,20 @@ impl Config {
             keys_dir: reader.required("KEYS_DIR").into(),
             bcrypt_cost: reader.within("AUTH_BCRYPT_COST", 12, 12..=16),
             hashing_threads: reader.within("AUTH_HASHING_THREADS", processors, 1..=256),
+            audit: read_audit(reader),
             superuser: read_superuser(reader),
         }
+    }
+}
+
+/// Without a file of its own, and without a state directory on this machine, no head is signed.
+fn read_audit(reader: &mut Reader<'_>) -> AuditSettings {
+    let state: Option<String> = reader.optional("STATE_DIR");
+    let default = state.map(|directory| Path::new(&directory).join("audit-heads.jsonl"));
+    let given: Option<String> = reader.optional("AUDIT_HEADS_FILE");
+    AuditSettings {
+        heads_file: given.map(PathBuf::from).or(default),
+        heads_every: Duration::from_secs(reader.within("AUDIT_HEADS_EVERY_SECONDS", 60, 1..=86_400)),
     }
 }
 

@@ -1,3 +1,4 @@
+use slipway_audit::InvalidEvent;
 use slipway_db::DbError;
 use slipway_jwt::KeyError;
 use slipway_kernel::ErrorCode;
@@ -29,10 +30,14 @@ pub(crate) enum AuthError {
     Invalid(RegistrationFaults),
     #[error("name the account by either email or username")]
     AmbiguousLogin,
+    #[error(transparent)]
+    InvalidAuditEvent(#[from] InvalidEvent),
     #[error("too many sign-ins at once")]
     Overloaded,
     #[error(transparent)]
     Database(#[from] DbError),
+    #[error("the file of signed heads: {0}")]
+    Heads(#[from] std::io::Error),
     #[error("a token cannot be signed: {0}")]
     Signing(#[from] KeyError),
     #[error("a password cannot be hashed: {0}")]
@@ -58,7 +63,7 @@ impl From<AuthError> for Problem {
             AuthError::AccountDisabled => forbidden("account_disabled"),
             AuthError::EmailTaken => conflict("email_taken"),
             AuthError::UsernameTaken => conflict("username_taken"),
-            AuthError::AmbiguousLogin => {
+            AuthError::AmbiguousLogin | AuthError::InvalidAuditEvent(_) => {
                 Self::validation(vec![FieldError { pointer: String::new(), detail }])
             }
             AuthError::Invalid(faults) => {
@@ -68,6 +73,7 @@ impl From<AuthError> for Problem {
             AuthError::Overloaded => Self::unavailable(error),
             AuthError::Database(cause) if cause.is_transient() => Self::unavailable(cause),
             AuthError::Database(_)
+            | AuthError::Heads(_)
             | AuthError::Signing(_)
             | AuthError::Hashing(_)
             | AuthError::Blocking(_) => Self::internal(error),

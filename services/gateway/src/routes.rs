@@ -52,7 +52,7 @@ const QUICK: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(930);
 
 /// The longest prefix that matches decides.
-const ROUTES: [Route; 14] = [
+const ROUTES: [Route; 15] = [
     auth("/api/v1/auth", Access::SignedIn),
     auth("/api/v1/auth/register", Access::Public),
     auth("/api/v1/auth/login", Access::Public),
@@ -62,6 +62,8 @@ const ROUTES: [Route; 14] = [
     auth("/api/v1/profile", Access::SignedIn),
     auth("/api/v1/admin", Access::SignedIn),
     auth("/api/v1/groups", Access::SignedIn),
+    // Verifying a long log takes its time.
+    Route { timeout: LONG, ..auth("/api/v1/audit", Access::SignedIn) },
     functions("/api/v1/functions", 8 * MIB),
     functions("/api/v1/functions/deploy", 64 * MIB),
     functions("/api/v1/executions", 64 * KIB),

@@ -2,7 +2,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use slipway_models::auth::{LoginRequest, TokenAnswer};
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Json, Problem};
+use slipway_web::{Json, Problem, RequestOrigin};
 
 use crate::domain::Login;
 use crate::error::AuthError;
@@ -25,6 +25,7 @@ use crate::service::Sessions;
 #[tracing::instrument(skip_all)]
 pub(crate) async fn login(
     sessions: Data<Sessions>,
+    RequestOrigin(origin): RequestOrigin,
     Json(request): Json<LoginRequest>,
 ) -> Result<HttpResponse, Problem> {
     // A text that can name no account is told no sooner, and no differently, than an account that there is not.
@@ -33,5 +34,5 @@ pub(crate) async fn login(
         (None, Some(username)) => username.trim().parse().ok().map(Login::Username),
         _ => return Err(AuthError::AmbiguousLogin.into()),
     };
-    Ok(tokens(&sessions.login(login, &request.password).await?))
+    Ok(tokens(&sessions.login(login, &request.password, origin).await?))
 }

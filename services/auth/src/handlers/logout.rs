@@ -1,7 +1,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Problem};
+use slipway_web::{Caller, Problem, RequestOrigin};
 
 use crate::service::Sessions;
 
@@ -16,7 +16,11 @@ use crate::service::Sessions;
     )
 )]
 #[tracing::instrument(skip_all)]
-pub(crate) async fn logout(sessions: Data<Sessions>, caller: Caller) -> Result<HttpResponse, Problem> {
-    sessions.logout(caller.user_id(), caller.session_id()).await?;
+pub(crate) async fn logout(
+    sessions: Data<Sessions>,
+    caller: Caller,
+    RequestOrigin(origin): RequestOrigin,
+) -> Result<HttpResponse, Problem> {
+    sessions.logout(caller.user_id(), caller.session_id(), origin).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,5 +1,6 @@
 //! One endpoint a file.
 
+mod audit;
 mod jwks;
 mod login;
 mod logout;
@@ -7,7 +8,10 @@ mod me;
 mod refresh;
 mod register;
 mod revocations;
+mod take_audit;
+mod verify_audit;
 
+pub(crate) use audit::*;
 pub(crate) use jwks::*;
 pub(crate) use login::*;
 pub(crate) use logout::*;
@@ -15,6 +19,8 @@ pub(crate) use me::*;
 pub(crate) use refresh::*;
 pub(crate) use register::*;
 pub(crate) use revocations::*;
+pub(crate) use take_audit::*;
+pub(crate) use verify_audit::*;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;

@@ -2,7 +2,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use slipway_models::auth::{RefreshRequest, TokenAnswer};
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Json, Problem};
+use slipway_web::{Json, Problem, RequestOrigin};
 
 use crate::handlers::tokens;
 use crate::service::Sessions;
@@ -23,7 +23,8 @@ use crate::service::Sessions;
 #[tracing::instrument(skip_all)]
 pub(crate) async fn refresh(
     sessions: Data<Sessions>,
+    RequestOrigin(origin): RequestOrigin,
     Json(request): Json<RefreshRequest>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(tokens(&sessions.refresh(&request.refresh_token).await?))
+    Ok(tokens(&sessions.refresh(&request.refresh_token, origin).await?))
 }

@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use slipway_audit::{Action, Event};
 use slipway_db::{Database, DbError, PgConnection};
 use slipway_jwt::{ACCESS_LIFETIME, AccessIssuer, Grant, Jwks, KeyError, SecretKey};
-use slipway_kernel::{SessionId, SharedClock, UserId};
+use slipway_kernel::{Origin, SessionId, SharedClock, UserId};
+use slipway_models::audit::AuditActor;
 use slipway_models::auth::{TokenAnswer, UserStatus};
 use slipway_telemetry::spawn_blocking;
 use tracing::Span;
@@ -63,7 +65,7 @@ struct Granted {
 enum Refreshed {
     Granted(Box<Granted>),
     Expired,
-    Reused(SessionId),
+    Reused(SessionId, UserId),
 }
 
 impl Sessions {
@@ -86,7 +88,12 @@ impl Sessions {
 
     /// Starts a session for the right password. What is wrong with an account is told only after that.
     /// `None` stands for what can name no account.
-    pub(crate) async fn login(&self, login: Option<Login>, password: &str) -> Result<TokenAnswer, AuthError> {
+    pub(crate) async fn login(
+        &self,
+        login: Option<Login>,
+        password: &str,
+        origin: Origin,
+    ) -> Result<TokenAnswer, AuthError> {
         let found = self
             .db
             .run("user.find_credentials", move |connection| {
@@ -96,15 +103,20 @@ impl Sessions {
             .await?;
         let hash = found.as_ref().map(|credentials| credentials.password_hash.clone());
         let comparison = self.passwords.compare(password, hash).await?;
-        match (found, comparison) {
-            (Some(found), Comparison::Right) => self.start(found, None).await,
-            (Some(found), Comparison::Outdated(hash)) => self.start(found, Some(hash)).await,
+        let account = found.as_ref().map(|credentials| credentials.user.id);
+        let started = match (found, comparison) {
+            (Some(found), Comparison::Right) => self.start(found, None, origin.clone()).await,
+            (Some(found), Comparison::Outdated(hash)) => self.start(found, Some(hash), origin.clone()).await,
             _ => Err(AuthError::InvalidCredentials),
+        };
+        if let Some(reason) = started.as_ref().err().and_then(refusal) {
+            self.record_refusal(account, reason, origin).await?;
         }
+        started
     }
 
     /// Takes a refresh token for the next one and a new access token.
-    pub(crate) async fn refresh(&self, token: &str) -> Result<TokenAnswer, AuthError> {
+    pub(crate) async fn refresh(&self, token: &str, origin: Origin) -> Result<TokenAnswer, AuthError> {
         let token = RefreshToken::parse(token).ok_or(AuthError::RefreshExpired)?;
         let digest = self.digest(&token);
         let successor = RefreshToken::from_random(self.key.digest(SUCCESSOR, token.expose().as_bytes()));
@@ -113,13 +125,19 @@ impl Sessions {
         let refreshed = self
             .db
             .transaction("session.refresh", move |connection| {
-                rotate(connection, &digest, (successor, successor_digest), now)
+                let refreshed = rotate(connection, &digest, (successor, successor_digest), now)?;
+                if let Refreshed::Reused(session, user) = &refreshed {
+                    let event = Event::new(Action::REFRESH_REUSED, AuditActor::Anonymous, now).from(&origin);
+                    let event = event.on("session", session).with("user_id", user.to_string());
+                    slipway_audit::record(connection, event)?;
+                }
+                Ok::<_, AuthError>(refreshed)
             })
             .await?;
         match refreshed {
             Refreshed::Granted(granted) => self.answer(*granted).await,
             Refreshed::Expired => Err(AuthError::RefreshExpired),
-            Refreshed::Reused(session) => {
+            Refreshed::Reused(session, _) => {
                 tracing::warn!(session.id = %session, "a refresh token was used twice: its session is ended");
                 Err(AuthError::RefreshReused)
             }
@@ -127,11 +145,20 @@ impl Sessions {
     }
 
     /// Ends a session. Ending one that has ended is a no-op.
-    pub(crate) async fn logout(&self, owner: UserId, session: SessionId) -> Result<(), AuthError> {
+    pub(crate) async fn logout(
+        &self,
+        owner: UserId,
+        session: SessionId,
+        origin: Origin,
+    ) -> Result<(), AuthError> {
         let now = self.clock.now();
         self.db
-            .run("session.revoke", move |connection| {
-                Ok(store::sessions::revoke(connection, owner, session, now)?)
+            .transaction("session.revoke", move |connection| {
+                if store::sessions::revoke(connection, owner, session, now)? {
+                    let event = Event::new(Action::LOGOUT, AuditActor::User { id: owner }, now);
+                    slipway_audit::record(connection, event.from(&origin).on("session", &session))?;
+                }
+                Ok(())
             })
             .await
     }
@@ -174,7 +201,12 @@ impl Sessions {
 
     /// Starts a session of the account whose password was `compared`. Comparing took its time: what the account has
     /// become meanwhile counts.
-    async fn start(&self, compared: Credentials, new_hash: Option<String>) -> Result<TokenAnswer, AuthError> {
+    async fn start(
+        &self,
+        compared: Credentials,
+        new_hash: Option<String>,
+        origin: Origin,
+    ) -> Result<TokenAnswer, AuthError> {
         let now = self.clock.now();
         let user_id = compared.user.id;
         let session = Session::start(user_id, now);
@@ -194,10 +226,30 @@ impl Sessions {
                 if let Some(hash) = new_hash {
                     store::users::update_password_hash(connection, user_id, &hash)?;
                 }
+                let event = Event::new(Action::LOGIN, AuditActor::User { id: user_id }, now);
+                slipway_audit::record(connection, event.from(&origin).on("session", &started.id))?;
                 Ok::<_, AuthError>(user)
             })
             .await?;
         self.answer(Granted { user, session, token }).await
+    }
+
+    /// What was typed as the account's name is not kept: it may be a password in the wrong field.
+    async fn record_refusal(
+        &self,
+        account: Option<UserId>,
+        reason: &'static str,
+        origin: Origin,
+    ) -> Result<(), AuthError> {
+        let event = Event::new(Action::LOGIN_FAILED, AuditActor::Anonymous, self.clock.now());
+        let event = event.from(&origin).with("reason", reason);
+        let event = match account {
+            Some(account) => event.on("user", &account),
+            None => event,
+        };
+        self.db
+            .run("session.record_refusal", move |connection| Ok(slipway_audit::record(connection, event)?))
+            .await
     }
 
     async fn answer(&self, granted: Granted) -> Result<TokenAnswer, AuthError> {
@@ -225,6 +277,16 @@ impl Sessions {
 
     fn digest(&self, token: &RefreshToken) -> TokenDigest {
         self.key.digest(DIGEST, token.expose().as_bytes())
+    }
+}
+
+/// Names what a sign-in was refused for; nothing where it failed otherwise.
+fn refusal(error: &AuthError) -> Option<&'static str> {
+    match error {
+        AuthError::InvalidCredentials => Some("invalid_credentials"),
+        AuthError::AccountPending => Some("account_pending"),
+        AuthError::AccountDisabled => Some("account_disabled"),
+        _ => None,
     }
 }
 
@@ -267,7 +329,7 @@ fn rotate(
         Some(at) if now - at < GRACE && is_unused(connection, &successor_digest)? => {}
         Some(_) => {
             store::sessions::revoke(connection, session.user_id, session.id, now)?;
-            return Ok(Refreshed::Reused(session.id));
+            return Ok(Refreshed::Reused(session.id, session.user_id));
         }
     }
     Ok(Refreshed::Granted(Box::new(Granted { user, session, token: successor })))

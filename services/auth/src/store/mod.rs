@@ -1,5 +1,6 @@
 //! The queries. Each takes a connection and is one statement, or says why not.
 
+pub(crate) mod audit_log;
 pub(crate) mod refresh_tokens;
 pub(crate) mod sessions;
 pub(crate) mod users;

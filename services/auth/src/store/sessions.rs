@@ -52,18 +52,16 @@ pub(crate) fn lock(connection: &mut PgConnection, id: SessionId) -> Result<Optio
     Ok(row.map(Session::from))
 }
 
-/// Ends a session of `owner`. One that has ended keeps its time.
+/// Ends a session of `owner`; tells whether it had not ended. One that has keeps its time.
 pub(crate) fn revoke(
     connection: &mut PgConnection,
     owner: UserId,
     id: SessionId,
     now: DateTime<Utc>,
-) -> Result<(), DbError> {
+) -> Result<bool, DbError> {
     let own = sessions::table.find(id.as_uuid()).filter(sessions::user_id.eq(owner.as_uuid()));
-    diesel::update(own.filter(sessions::revoked_at.is_null()))
-        .set(sessions::revoked_at.eq(now))
-        .execute(connection)?;
-    Ok(())
+    let live = own.filter(sessions::revoked_at.is_null());
+    Ok(diesel::update(live).set(sessions::revoked_at.eq(now)).execute(connection)? == 1)
 }
 
 /// Lists the sessions that were revoked at or after `since`, and when.

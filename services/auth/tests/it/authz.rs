@@ -13,10 +13,11 @@ enum Access {
     Everyone,
     People,
     Services,
+    Admins,
 }
 
 /// Every route of auth. The test fails when a documented one is missing here.
-const ROUTES: [(&str, &str, Access); 8] = [
+const ROUTES: [(&str, &str, Access); 11] = [
     ("POST", "/api/v1/auth/register", Access::Everyone),
     ("POST", "/api/v1/auth/login", Access::Everyone),
     ("POST", "/api/v1/auth/refresh", Access::Everyone),
@@ -24,6 +25,9 @@ const ROUTES: [(&str, &str, Access); 8] = [
     ("GET", "/api/v1/auth/jwks.json", Access::Everyone),
     ("GET", "/.well-known/jwks.json", Access::Everyone),
     ("GET", "/api/v1/users/me", Access::People),
+    ("GET", "/api/v1/audit", Access::Admins),
+    ("GET", "/api/v1/audit/verify", Access::Admins),
+    ("POST", "/internal/audit", Access::Services),
     ("GET", "/internal/revocations", Access::Services),
 ];
 
@@ -42,13 +46,17 @@ fn every_documented_route_is_listed() {
 async fn routes_admit_whom_they_are_for_and_nobody_else() {
     let auth = TestAuth::start().await;
     let person = auth.callers.person(UserType::Regular).authorization;
+    let qvp = auth.callers.person(UserType::Qvp).authorization;
+    let admin = auth.callers.person(UserType::Admin).authorization;
     let service = auth.callers.service("gateway");
     for (method, path, access) in ROUTES {
         for (who, authorization, admitted) in [
             ("anonymous", None, access == Access::Everyone),
             ("forged", Some("Bearer a.b.c".to_owned()), access == Access::Everyone),
-            ("person", Some(person.clone()), access != Access::Services),
-            ("service", Some(service.clone()), access != Access::People),
+            ("person", Some(person.clone()), matches!(access, Access::Everyone | Access::People)),
+            ("qvp", Some(qvp.clone()), matches!(access, Access::Everyone | Access::People)),
+            ("admin", Some(admin.clone()), access != Access::Services),
+            ("service", Some(service.clone()), matches!(access, Access::Everyone | Access::Services)),
         ] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let mut request = auth.client.request(method.clone(), format!("{}{path}", auth.base));

@@ -1,8 +1,10 @@
 //! Auth over HTTP, on real PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
+mod audit;
 mod authz;
 mod bad_input;
+mod forwarding;
 mod harness;
 mod login;
 mod logout;
@@ -12,3 +14,5 @@ mod program;
 mod refresh;
 mod register;
 mod superuser;
+mod tampering;
+mod trail;
