@@ -3,11 +3,13 @@
 //! All of them go through [`Http`]: deadlines, bounded answers, the trace context and request id of the current span,
 //! retries of what is safe to send twice, and problem answers as a [`ClientError`].
 
+mod audit;
 mod error;
 mod events;
 mod http;
 pub mod platform;
 
+pub use audit::AuditClient;
 pub use error::{ClientError, SetupError};
 pub use events::{Event, Events};
 pub use http::Http;

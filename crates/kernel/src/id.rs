@@ -76,6 +76,8 @@ macro_rules! typed_id {
 }
 
 typed_id! {
+    /// One event on the audit trail.
+    AuditEventId = "audit event";
     /// One deployed version of a function, or the attempt at one.
     DeploymentId = "deployment";
     /// One run of a function.

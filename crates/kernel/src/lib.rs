@@ -4,12 +4,14 @@
 mod clock;
 mod code;
 mod id;
+mod origin;
 mod page;
 
 pub use clock::{Clock, FixedClock, SharedClock, SystemClock};
 pub use code::ErrorCode;
 pub use id::{
-    DeploymentId, ExecutionId, FunctionId, InstanceId, InvalidId, LogLineId, RequestId, SecretId, SessionId,
-    SigningKeyId, TokenId, UserId,
+    AuditEventId, DeploymentId, ExecutionId, FunctionId, InstanceId, InvalidId, LogLineId, RequestId,
+    SecretId, SessionId, SigningKeyId, TokenId, UserId,
 };
+pub use origin::Origin;
 pub use page::{Cursor, InvalidPage, Page, PageRequest};

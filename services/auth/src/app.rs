@@ -18,7 +18,8 @@ use utoipa::openapi::OpenApi;
 use crate::config::Config;
 use crate::routes;
 use crate::service::{
-    Accounts, DetailsSeal, Passwords, Purge, Revocations, Sessions, TokenOperations, Tokens, ensure_superuser,
+    Accounts, AuditLog, DetailsSeal, Passwords, Purge, Revocations, Sessions, TokenOperations, Tokens,
+    ensure_superuser,
 };
 
 /// The tables of auth.
@@ -48,9 +49,14 @@ impl Service for Auth {
     async fn build(config: Config, context: Context) -> Result<Application, BoxError> {
         let Context { clock, metrics, stop } = context;
         let db = Database::new(&config.database, &metrics)?;
-        let keys = tokio::task::spawn_blocking({
-            let (config, clock) = (config.clone(), Arc::clone(&clock));
-            move || Keys::load(&config, clock)
+        let (keys, audit) = tokio::task::spawn_blocking({
+            let (config, db, clock) = (config.clone(), db.clone(), Arc::clone(&clock));
+            move || {
+                let keys = Keys::load(&config, Arc::clone(&clock))?;
+                let audit = AuditLog::open(db, clock, Arc::clone(&keys.audit), &config.audit)
+                    .map_err(|fault| format!("the file of signed heads (AUDIT_HEADS_FILE): {fault}"))?;
+                Ok::<_, BoxError>((keys, audit))
+            }
         })
         .await??;
         let accounts = Accounts::new(db.clone(), keys.passwords.clone(), Arc::clone(&clock));
@@ -72,6 +78,7 @@ impl Service for Auth {
         ensure_superuser(&db, &accounts, config.superuser.clone())
             .await
             .map_err(|fault| format!("the first superuser (ADMIN_USERNAME, ADMIN_EMAIL): {fault}"))?;
+        let keeping = audit.clone().keep(config.audit.heads_every, &stop);
         tokio::spawn(purge(Purge::new(db.clone(), clock), stop));
 
         let readiness = Readiness::default().with("database", move || {
@@ -80,12 +87,13 @@ impl Service for Auth {
         });
         let (accounts, sessions, verifier) =
             (Data::new(accounts), Data::new(sessions), Data::new(keys.verifier));
-        let revocations = Data::new(revocations);
-        Ok(Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
+        let (revocations, log) = (Data::new(revocations), Data::new(audit));
+        let application = Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
             app.app_data(accounts.clone()).app_data(sessions.clone()).app_data(verifier.clone());
-            app.app_data(revocations.clone());
+            app.app_data(revocations.clone()).app_data(log.clone());
             routes::configure(app);
-        })?)
+        })?;
+        Ok(application.on_stop(keeping.settle()))
     }
 
     fn openapi() -> OpenApi {
@@ -97,6 +105,7 @@ impl Service for Auth {
 struct Keys {
     issuer: Arc<AccessIssuer>,
     secret: Arc<SecretKey>,
+    audit: Arc<SecretKey>,
     passwords: Passwords,
     sealing: Arc<SealingKeys>,
     verifier: IdentityVerifier,
@@ -117,6 +126,7 @@ impl Keys {
         Ok(Self {
             issuer: Arc::new(AccessIssuer::new(signing, Arc::clone(&clock))),
             secret,
+            audit: Arc::new(SecretKey::load_or_create(&config.keys_dir, "audit")?),
             passwords,
             sealing: Arc::new(SealingKeys::load_or_create(&config.keys_dir, Auth::NAME)?),
             verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),

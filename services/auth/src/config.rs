@@ -1,4 +1,5 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use slipway_config::Reader;
 use slipway_db::DatabaseConfig;
@@ -6,7 +7,7 @@ use slipway_redis::RedisUrl;
 use slipway_web::ServerConfig;
 
 use crate::domain::{Email, Password, Username};
-use crate::service::Superuser;
+use crate::service::{AuditSettings, Superuser};
 
 /// The settings of auth.
 #[derive(Debug, Clone)]
@@ -23,6 +24,7 @@ pub struct Config {
     pub hashing_threads: usize,
     /// Through which gateways hear of revocations at once.
     pub redis: Option<RedisUrl>,
+    pub(crate) audit: AuditSettings,
     pub(crate) superuser: Superuser,
 }
 
@@ -37,8 +39,20 @@ impl Config {
             bcrypt_cost: reader.within("AUTH_BCRYPT_COST", 12, 12..=16),
             hashing_threads: reader.within("AUTH_HASHING_THREADS", processors, 1..=256),
             redis: RedisUrl::read(reader),
+            audit: read_audit(reader),
             superuser: read_superuser(reader),
         }
+    }
+}
+
+/// Without a file of its own, and without a state directory on this machine, no head is signed.
+fn read_audit(reader: &mut Reader<'_>) -> AuditSettings {
+    let state: Option<String> = reader.optional("STATE_DIR");
+    let default = state.map(|directory| Path::new(&directory).join("audit-heads.jsonl"));
+    let given: Option<String> = reader.optional("AUDIT_HEADS_FILE");
+    AuditSettings {
+        heads_file: given.map(PathBuf::from).or(default),
+        heads_every: Duration::from_secs(reader.within("AUDIT_HEADS_EVERY_SECONDS", 60, 1..=86_400)),
     }
 }
 

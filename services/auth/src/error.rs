@@ -1,3 +1,4 @@
+use slipway_audit::InvalidEvent;
 use slipway_db::DbError;
 use slipway_jwt::KeyError;
 use slipway_kernel::ErrorCode;
@@ -42,10 +43,14 @@ pub(crate) enum AuthError {
     Invalid(RegistrationFaults),
     #[error("name the account by either email or username")]
     AmbiguousLogin,
+    #[error(transparent)]
+    InvalidAuditEvent(#[from] InvalidEvent),
     #[error("too many sign-ins at once")]
     Overloaded,
     #[error(transparent)]
     Database(#[from] DbError),
+    #[error("the file of signed heads: {0}")]
+    Heads(#[from] std::io::Error),
     #[error("a token cannot be signed: {0}")]
     Signing(#[from] KeyError),
     #[error("the details of a session cannot be sealed: {0}")]
@@ -80,7 +85,7 @@ impl From<AuthError> for Problem {
             AuthError::UnsupportedGrant => {
                 Self::new(StatusCode::BAD_REQUEST, ErrorCode::new("unsupported_grant_type"), &detail)
             }
-            AuthError::AmbiguousLogin => {
+            AuthError::AmbiguousLogin | AuthError::InvalidAuditEvent(_) => {
                 Self::validation(vec![FieldError { pointer: String::new(), detail }])
             }
             AuthError::Invalid(faults) => {
@@ -90,6 +95,7 @@ impl From<AuthError> for Problem {
             AuthError::Overloaded => Self::unavailable(error),
             AuthError::Database(cause) if cause.is_transient() => Self::unavailable(cause),
             AuthError::Database(_)
+            | AuthError::Heads(_)
             | AuthError::Signing(_)
             | AuthError::Sealing(_)
             | AuthError::Hashing(_)

@@ -18,6 +18,9 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         .service(resource("/api/v1/auth/jwks.json").route(get().to(handlers::jwks)))
         .service(resource("/.well-known/jwks.json").route(get().to(handlers::jwks)))
         .service(resource("/api/v1/users/me").route(get().to(handlers::me)))
+        .service(resource("/api/v1/audit").route(get().to(handlers::audit)))
+        .service(resource("/api/v1/audit/verify").route(get().to(handlers::verify_audit)))
+        .service(resource("/internal/audit").route(post().to(handlers::take_audit)))
         .service(resource("/internal/revocations").route(get().to(handlers::revocations)));
 }
 
@@ -33,9 +36,14 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::sessions,
         handlers::end_session,
         handlers::jwks,
-        handlers::me
+        handlers::me,
+        handlers::audit,
+        handlers::verify_audit
     ),
     components(schemas(ProblemBody)),
-    tags((name = "auth", description = "Accounts, sessions and tokens"))
+    tags(
+        (name = "auth", description = "Accounts, sessions and tokens"),
+        (name = "audit", description = "What happened on the platform, and whether the log of it is whole")
+    )
 )]
 pub(crate) struct Documentation;

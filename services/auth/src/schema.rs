@@ -56,3 +56,23 @@ diesel::table! {
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
 diesel::allow_tables_to_appear_in_same_query!(users, sessions, refresh_tokens);
+
+diesel::table! {
+    audit_log (seq) {
+        seq -> BigInt,
+        event_id -> Uuid,
+        at -> Timestamptz,
+        recorded_at -> Timestamptz,
+        service -> Text,
+        level -> Text,
+        action -> Text,
+        actor_type -> Text,
+        actor_id -> Nullable<Text>,
+        target_type -> Nullable<Text>,
+        target_id -> Nullable<Text>,
+        address -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+        details -> Text,
+        hash -> Bytea,
+    }
+}

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, ServiceConfig};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use slipway_audit::Forwarder;
 use slipway_config::Reader;
 use slipway_db::Database;
-use slipway_jwt::{IdentityVerifier, ServiceName, TrustedKeys};
+use slipway_jwt::{IdentitySigner, IdentityVerifier, ServiceName, TrustedKeys};
 use slipway_kernel::SharedClock;
 use slipway_runtime::{ContainerRuntime, PodmanConfig, PodmanRuntime, PodmanService};
 use slipway_sealing::SealingKeys;
@@ -68,7 +69,9 @@ impl Service for FunctionRunner {
         }));
         let sweeper = Sweeper::new(db.clone(), Arc::clone(&clock), config.retention, &metrics)?;
         let parts = Parts::assemble(&config, &db, clock, &host, Arc::clone(&podman), stop.clone()).await?;
-        tokio::spawn(sweeper.run(stop));
+        tokio::spawn(sweeper.run(stop.clone()));
+        let forwarder = Forwarder::new(db.clone(), &config.audit, host.signer, "auth".parse()?)?;
+        tokio::spawn(forwarder.run(stop));
 
         let readiness = readiness(db, podman, Arc::clone(&parts.builds));
         let (verifier, limit) = (Data::new(host.verifier), Data::new(ArchiveLimit(config.archive_bytes)));
@@ -107,6 +110,7 @@ impl Service for FunctionRunner {
 struct Host {
     runner: RunnerId,
     verifier: IdentityVerifier,
+    signer: IdentitySigner,
     keys: Arc<SealingKeys>,
 }
 
@@ -122,6 +126,7 @@ impl Host {
         let trusted = TrustedKeys::load(&config.keys_dir)?;
         Ok(Self {
             runner: RunnerId::load_or_create(&config.state_dir)?,
+            signer: IdentitySigner::load_or_create(&config.keys_dir, name.clone(), Arc::clone(&clock))?,
             verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),
             keys: Arc::new(keys),
         })

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use slipway_audit::AuditConfig;
 use slipway_config::Reader;
 use slipway_db::DatabaseConfig;
 use slipway_runtime::{InstanceLimits, PodmanServiceConfig};
@@ -43,6 +44,7 @@ pub struct Config {
     /// The most bytes of an archive, packed.
     pub archive_bytes: u64,
     pub(crate) async_runs: AsyncConfig,
+    pub(crate) audit: AuditConfig,
     pub(crate) build: BuildSettings,
     pub(crate) collection: CollectionSettings,
     pub(crate) deployments: DeploymentLimits,
@@ -65,6 +67,7 @@ impl Config {
             records: RecordsConfig::read(reader, &state_dir),
             retention: Retention::read(reader),
             async_runs: AsyncConfig::read(reader),
+            audit: AuditConfig::read(reader),
             build: read_build(reader, &state_dir, &run_dir),
             collection: read_collection(reader),
             builds_at_a_time: reader.within("BUILDS_AT_A_TIME", 2, 1..=64),

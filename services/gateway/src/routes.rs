@@ -75,6 +75,8 @@ const ROUTES: [Route; 15] = [
     auth("/api/v1/profile", Access::SignedIn),
     auth("/api/v1/admin", Access::SignedIn),
     auth("/api/v1/groups", Access::SignedIn),
+    // Verifying a long log takes its time.
+    Route { timeout: LONG, ..auth("/api/v1/audit", Access::SignedIn) },
     functions("/api/v1/functions", 8 * MIB),
     functions("/api/v1/functions/deploy", 64 * MIB),
     functions("/api/v1/executions", 64 * KIB),

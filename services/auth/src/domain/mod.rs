@@ -1,5 +1,6 @@
 //! What accounts and sessions are, and the rules they keep. No I/O.
 
+mod audit;
 mod email;
 mod handle;
 mod password;
@@ -8,6 +9,7 @@ mod session;
 mod session_details;
 mod user;
 
+pub(crate) use audit::{AuditFilter, AuditRow, RowHash, Tip, fault};
 pub(crate) use email::Email;
 pub(crate) use handle::Handle;
 pub(crate) use password::{BrokenRule, Password};

@@ -2,7 +2,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use slipway_kernel::SessionId;
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Problem};
+use slipway_web::{Caller, Problem, RequestOrigin};
 
 use crate::service::Sessions;
 
@@ -22,8 +22,9 @@ use crate::service::Sessions;
 pub(crate) async fn end_session(
     sessions: Data<Sessions>,
     caller: Caller,
+    RequestOrigin(origin): RequestOrigin,
     id: Path<SessionId>,
 ) -> Result<HttpResponse, Problem> {
-    sessions.end(caller.user_id(), *id).await?;
+    sessions.end(caller.user_id(), *id, origin).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -2,7 +2,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use slipway_models::auth::{LoginRequest, TokenAnswer};
 use slipway_models::problem::ProblemBody;
-use slipway_web::Problem;
+use slipway_web::{Problem, RequestOrigin};
 
 use crate::domain::Login;
 use crate::error::AuthError;
@@ -31,6 +31,7 @@ use crate::service::Sessions;
 pub(crate) async fn login(
     sessions: Data<Sessions>,
     browser: Browser,
+    RequestOrigin(origin): RequestOrigin,
     SignIn(request): SignIn,
 ) -> Result<HttpResponse, Problem> {
     browser.check(request.transport)?;
@@ -40,6 +41,6 @@ pub(crate) async fn login(
         (None, Some(username)) => username.trim().parse().ok().map(Login::Username),
         _ => return Err(AuthError::AmbiguousLogin.into()),
     };
-    let answer = sessions.login(login, &request.password, browser.details()).await?;
+    let answer = sessions.login(login, &request.password, browser.details(), origin).await?;
     Ok(tokens(&answer, request.transport))
 }

@@ -1,7 +1,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use slipway_models::problem::ProblemBody;
-use slipway_web::{MaybeCaller, Problem};
+use slipway_web::{MaybeCaller, Problem, RequestOrigin};
 
 use crate::error::AuthError;
 use crate::handlers::browser::{Browser, clear};
@@ -25,10 +25,14 @@ pub(crate) async fn logout(
     sessions: Data<Sessions>,
     MaybeCaller(caller): MaybeCaller,
     browser: Browser,
+    RequestOrigin(origin): RequestOrigin,
 ) -> Result<HttpResponse, Problem> {
     match caller {
-        Some(caller) => sessions.logout(caller.user_id(), caller.session_id()).await?,
-        None => sessions.logout_by_token(browser.refresh_token()?.ok_or(AuthError::NotSignedIn)?).await?,
+        Some(caller) => sessions.logout(caller.user_id(), caller.session_id(), origin).await?,
+        None => {
+            let token = browser.refresh_token()?.ok_or(AuthError::NotSignedIn)?;
+            sessions.logout_by_token(token, origin).await?;
+        }
     }
     Ok(clear(&mut HttpResponse::NoContent()).finish())
 }

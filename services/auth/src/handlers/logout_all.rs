@@ -1,7 +1,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Problem};
+use slipway_web::{Caller, Problem, RequestOrigin};
 
 use crate::handlers::browser::clear;
 use crate::service::Sessions;
@@ -17,7 +17,11 @@ use crate::service::Sessions;
     )
 )]
 #[tracing::instrument(skip_all)]
-pub(crate) async fn logout_all(sessions: Data<Sessions>, caller: Caller) -> Result<HttpResponse, Problem> {
-    sessions.logout_all(caller.user_id()).await?;
+pub(crate) async fn logout_all(
+    sessions: Data<Sessions>,
+    caller: Caller,
+    RequestOrigin(origin): RequestOrigin,
+) -> Result<HttpResponse, Problem> {
+    sessions.logout_all(caller.user_id(), origin).await?;
     Ok(clear(&mut HttpResponse::NoContent()).finish())
 }

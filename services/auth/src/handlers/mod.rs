@@ -1,5 +1,6 @@
 //! One endpoint a file.
 
+mod audit;
 mod browser;
 mod end_session;
 mod jwks;
@@ -12,7 +13,10 @@ mod refresh;
 mod register;
 mod revocations;
 mod sessions;
+mod take_audit;
+mod verify_audit;
 
+pub(crate) use audit::*;
 pub(crate) use end_session::*;
 pub(crate) use jwks::*;
 pub(crate) use login::*;
@@ -23,3 +27,5 @@ pub(crate) use refresh::*;
 pub(crate) use register::*;
 pub(crate) use revocations::*;
 pub(crate) use sessions::*;
+pub(crate) use take_audit::*;
+pub(crate) use verify_audit::*;

@@ -2,7 +2,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use slipway_models::auth::{RefreshRequest, TokenAnswer, Transport};
 use slipway_models::problem::ProblemBody;
-use slipway_web::{OptionalJson, Problem};
+use slipway_web::{OptionalJson, Problem, RequestOrigin};
 
 use crate::error::AuthError;
 use crate::handlers::browser::{Browser, tokens};
@@ -28,6 +28,7 @@ use crate::service::Sessions;
 pub(crate) async fn refresh(
     sessions: Data<Sessions>,
     browser: Browser,
+    RequestOrigin(origin): RequestOrigin,
     OptionalJson(request): OptionalJson<RefreshRequest>,
 ) -> Result<HttpResponse, Problem> {
     let RefreshRequest { refresh_token, transport } = request.unwrap_or_default();
@@ -38,5 +39,5 @@ pub(crate) async fn refresh(
         (None, _) => (browser.refresh_token()?.ok_or(AuthError::NoRefreshToken)?, Transport::Cookie),
     };
     browser.check(transport)?;
-    Ok(tokens(&sessions.refresh(token).await?, transport))
+    Ok(tokens(&sessions.refresh(token, origin).await?, transport))
 }

@@ -2,7 +2,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use slipway_models::auth::{RegisterAnswer, RegisterRequest, UserType};
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Json, Problem};
+use slipway_web::{Json, Problem, RequestOrigin};
 
 use crate::domain::Registration;
 use crate::error::AuthError;
@@ -23,9 +23,10 @@ use crate::service::Accounts;
 #[tracing::instrument(skip_all)]
 pub(crate) async fn register(
     accounts: Data<Accounts>,
+    RequestOrigin(origin): RequestOrigin,
     Json(request): Json<RegisterRequest>,
 ) -> Result<HttpResponse, Problem> {
     let registration = Registration::try_from(request).map_err(AuthError::Invalid)?;
-    let user = accounts.register(registration, UserType::Regular).await?;
+    let user = accounts.register(registration, UserType::Regular, Some(origin)).await?;
     Ok(HttpResponse::Created().json(RegisterAnswer { user: user.into() }))
 }

@@ -1,5 +1,7 @@
+use slipway_audit::{Action, Event};
 use slipway_db::{Database, DbError};
-use slipway_kernel::{SharedClock, UserId};
+use slipway_kernel::{Origin, SharedClock, UserId};
+use slipway_models::audit::AuditActor;
 use slipway_models::auth::UserType;
 
 use crate::domain::{Handle, NewUser, Registration, User};
@@ -24,11 +26,12 @@ impl Accounts {
         Self { db, passwords, clock }
     }
 
-    /// Makes an account.
+    /// Makes an account: for whoever asks for one from `origin`, or for the platform itself.
     pub(crate) async fn register(
         &self,
         registration: Registration,
         user_type: UserType,
+        origin: Option<Origin>,
     ) -> Result<User, AuthError> {
         let source = NewUser::handle_source(registration.username.as_ref(), &registration.email);
         let mut user = NewUser {
@@ -43,7 +46,7 @@ impl Accounts {
         };
         for attempt in 0..HANDLE_ATTEMPTS {
             user.handle = Handle::from_name(&source, attempt);
-            match self.insert(user.clone()).await {
+            match self.insert(user.clone(), origin.clone()).await {
                 Err(taken) if taken.violates(HANDLE_KEY) => {}
                 Err(taken) if taken.violates(EMAIL_KEY) => return Err(AuthError::EmailTaken),
                 Err(taken) if taken.violates(USERNAME_KEY) => return Err(AuthError::UsernameTaken),
@@ -51,7 +54,7 @@ impl Accounts {
             }
         }
         user.handle = Handle::from_id(user.id);
-        Ok(self.insert(user).await?)
+        Ok(self.insert(user, origin).await?)
     }
 
     /// Finds the account of an id.
@@ -59,7 +62,23 @@ impl Accounts {
         self.db.run("user.find", move |connection| Ok(store::users::find(connection, id)?)).await
     }
 
-    async fn insert(&self, user: NewUser) -> Result<User, DbError> {
-        self.db.run("user.insert", move |connection| store::users::insert(connection, &user)).await
+    async fn insert(&self, user: NewUser, origin: Option<Origin>) -> Result<User, DbError> {
+        self.db
+            .transaction("user.insert", move |connection| {
+                let made = store::users::insert(connection, &user)?;
+                slipway_audit::record(connection, account_made(&user, origin.as_ref()))?;
+                Ok(made)
+            })
+            .await
     }
+}
+
+fn account_made(user: &NewUser, origin: Option<&Origin>) -> Event {
+    let event = if let Some(origin) = origin {
+        Event::new(Action::REGISTER, AuditActor::Anonymous, user.created_at).from(origin)
+    } else {
+        let platform = AuditActor::Service { id: "auth".to_owned() };
+        Event::new(Action::SUPERUSER_CREATE, platform, user.created_at)
+    };
+    event.on("user", &user.id).with("user_type", user.user_type.as_str())
 }

@@ -1,6 +1,7 @@
 //! The use cases: each opens its own transaction, and no network call happens inside one.
 
 mod accounts;
+mod audit;
 mod passwords;
 mod purge;
 mod revocations;
@@ -14,6 +15,7 @@ mod token_operations;
 mod tokens;
 
 pub(crate) use accounts::Accounts;
+pub(crate) use audit::{AuditLog, AuditSettings};
 pub(crate) use passwords::Passwords;
 pub(crate) use purge::Purge;
 pub(crate) use revocations::Revocations;

@@ -1,6 +1,9 @@
-use slipway_db::Database;
+use chrono::{DateTime, Utc};
+use slipway_audit::{Action, Event};
+use slipway_db::{Database, DbError, PgConnection};
 use slipway_jwt::Jwks;
-use slipway_kernel::{Page, PageRequest, SessionId, SharedClock, UserId};
+use slipway_kernel::{Origin, Page, PageRequest, SessionId, SharedClock, UserId};
+use slipway_models::audit::AuditActor;
 use slipway_models::auth::{SessionBody, TokenAnswer, UserStatus};
 
 use crate::domain::{Login, Session, SessionDetails, User};
@@ -38,6 +41,7 @@ impl Sessions {
         login: Option<Login>,
         password: &str,
         details: &SessionDetails,
+        origin: Origin,
     ) -> Result<TokenAnswer, AuthError> {
         let found = self
             .db
@@ -48,15 +52,22 @@ impl Sessions {
             .await?;
         let hash = found.as_ref().map(|credentials| credentials.password_hash.clone());
         let comparison = self.passwords.compare(password, hash).await?;
-        match (found, comparison) {
-            (Some(found), Comparison::Right) => self.start(found, None, details).await,
-            (Some(found), Comparison::Outdated(hash)) => self.start(found, Some(hash), details).await,
+        let account = found.as_ref().map(|credentials| credentials.user.id);
+        let started = match (found, comparison) {
+            (Some(found), Comparison::Right) => self.start(found, None, details, origin.clone()).await,
+            (Some(found), Comparison::Outdated(hash)) => {
+                self.start(found, Some(hash), details, origin.clone()).await
+            }
             _ => Err(AuthError::InvalidCredentials),
+        };
+        if let Some(reason) = started.as_ref().err().and_then(refusal) {
+            self.record_refusal(account, reason, origin).await?;
         }
+        started
     }
 
     /// Takes a refresh token for the next one and a new access token.
-    pub(crate) async fn refresh(&self, token: &str) -> Result<TokenAnswer, AuthError> {
+    pub(crate) async fn refresh(&self, token: &str, origin: Origin) -> Result<TokenAnswer, AuthError> {
         let Some(known) = self.tokens.refresh.read(token) else {
             self.operations.expired();
             return Err(AuthError::RefreshExpired);
@@ -66,7 +77,13 @@ impl Sessions {
         let rotation = self
             .db
             .transaction("session.refresh", move |connection| {
-                rotate(connection, &known.digest, successor, now)
+                let rotation = rotate(connection, &known.digest, successor, now)?;
+                if let Rotation::Reused(session, _) = &rotation {
+                    let event = Event::new(Action::REFRESH_REUSED, AuditActor::Anonymous, now).from(&origin);
+                    let event = event.on("session", &session.id).with("user_id", session.user_id.to_string());
+                    slipway_audit::record(connection, event)?;
+                }
+                Ok::<_, AuthError>(rotation)
             })
             .await?;
         match rotation {
@@ -92,12 +109,17 @@ impl Sessions {
     }
 
     /// Ends a session. Ending one that has ended is a no-op.
-    pub(crate) async fn logout(&self, owner: UserId, session: SessionId) -> Result<(), AuthError> {
+    pub(crate) async fn logout(
+        &self,
+        owner: UserId,
+        session: SessionId,
+        origin: Origin,
+    ) -> Result<(), AuthError> {
         let now = self.clock.now();
         let revoked = self
             .db
-            .run("session.revoke", move |connection| {
-                Revocations::end_session(connection, owner, session, now).map_err(AuthError::from)
+            .transaction("session.revoke", move |connection| {
+                end(connection, owner, session, &origin, now).map_err(AuthError::from)
             })
             .await?;
         self.revocations.announce(revoked);
@@ -105,7 +127,7 @@ impl Sessions {
     }
 
     /// Ends the session of a refresh token: its holder's access token may be over. A text that is none ends nothing.
-    pub(crate) async fn logout_by_token(&self, token: &str) -> Result<(), AuthError> {
+    pub(crate) async fn logout_by_token(&self, token: &str, origin: Origin) -> Result<(), AuthError> {
         let Some(known) = self.tokens.refresh.read(token) else { return Ok(()) };
         let now = self.clock.now();
         let revoked = self
@@ -117,8 +139,7 @@ impl Sessions {
                 let Some(session) = store::sessions::lock(connection, found.session_id)? else {
                     return Ok(Revoked::default());
                 };
-                Revocations::end_session(connection, session.user_id, session.id, now)
-                    .map_err(AuthError::from)
+                end(connection, session.user_id, session.id, &origin, now).map_err(AuthError::from)
             })
             .await?;
         self.revocations.announce(revoked);
@@ -126,11 +147,13 @@ impl Sessions {
     }
 
     /// Ends all sessions of a user.
-    pub(crate) async fn logout_all(&self, owner: UserId) -> Result<(), AuthError> {
+    pub(crate) async fn logout_all(&self, owner: UserId, origin: Origin) -> Result<(), AuthError> {
         let now = self.clock.now();
         let revoked = self
             .db
-            .run("session.revoke_all", move |connection| {
+            .transaction("session.revoke_all", move |connection| {
+                let event = Event::new(Action::LOGOUT_ALL, AuditActor::User { id: owner }, now);
+                slipway_audit::record(connection, event.from(&origin).on("user", &owner))?;
                 Revocations::end_sessions_of_user(connection, owner, None, now).map_err(AuthError::from)
             })
             .await?;
@@ -162,7 +185,7 @@ impl Sessions {
     }
 
     /// Ends one session of `owner`, by its id.
-    pub(crate) async fn end(&self, owner: UserId, id: SessionId) -> Result<(), AuthError> {
+    pub(crate) async fn end(&self, owner: UserId, id: SessionId, origin: Origin) -> Result<(), AuthError> {
         let now = self.clock.now();
         let revoked = self
             .db
@@ -170,7 +193,7 @@ impl Sessions {
                 let session = store::sessions::lock(connection, id)?;
                 let own = session.filter(|session| session.user_id == owner);
                 let session = own.ok_or(AuthError::SessionNotFound)?;
-                Revocations::end_session(connection, owner, session.id, now).map_err(AuthError::from)
+                end(connection, owner, session.id, &origin, now).map_err(AuthError::from)
             })
             .await?;
         self.revocations.announce(revoked);
@@ -184,6 +207,7 @@ impl Sessions {
         compared: Credentials,
         new_hash: Option<String>,
         details: &SessionDetails,
+        origin: Origin,
     ) -> Result<TokenAnswer, AuthError> {
         let now = self.clock.now();
         let user_id = compared.user.id;
@@ -204,11 +228,57 @@ impl Sessions {
                 if let Some(hash) = new_hash {
                     store::users::update_password_hash(connection, user_id, &hash)?;
                 }
+                let event = Event::new(Action::LOGIN, AuditActor::User { id: user_id }, now);
+                slipway_audit::record(connection, event.from(&origin).on("session", &started.id))?;
                 Ok::<_, AuthError>(user)
             })
             .await?;
         self.operations.issued();
         self.tokens.sign(Granted { user, session, refresh: first.token, access_id: access.id }, now).await
+    }
+
+    /// What was typed as the account's name is not kept: it may be a password in the wrong field.
+    async fn record_refusal(
+        &self,
+        account: Option<UserId>,
+        reason: &'static str,
+        origin: Origin,
+    ) -> Result<(), AuthError> {
+        let event = Event::new(Action::LOGIN_FAILED, AuditActor::Anonymous, self.clock.now());
+        let event = event.from(&origin).with("reason", reason);
+        let event = match account {
+            Some(account) => event.on("user", &account),
+            None => event,
+        };
+        self.db
+            .run("session.record_refusal", move |connection| Ok(slipway_audit::record(connection, event)?))
+            .await
+    }
+}
+
+/// Ends a session, and records that where it had not ended.
+fn end(
+    connection: &mut PgConnection,
+    owner: UserId,
+    session: SessionId,
+    origin: &Origin,
+    now: DateTime<Utc>,
+) -> Result<Revoked, DbError> {
+    let revoked = Revocations::end_session(connection, owner, session, now)?;
+    if revoked != Revoked::default() {
+        let event = Event::new(Action::LOGOUT, AuditActor::User { id: owner }, now);
+        slipway_audit::record(connection, event.from(origin).on("session", &session))?;
+    }
+    Ok(revoked)
+}
+
+/// Names what a sign-in was refused for; nothing where it failed otherwise.
+fn refusal(error: &AuthError) -> Option<&'static str> {
+    match error {
+        AuthError::InvalidCredentials => Some("invalid_credentials"),
+        AuthError::AccountPending => Some("account_pending"),
+        AuthError::AccountDisabled => Some("account_disabled"),
+        _ => None,
     }
 }
 

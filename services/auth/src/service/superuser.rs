@@ -41,7 +41,7 @@ pub(crate) async fn ensure_superuser(
         );
     }
     let registration = Registration { email, password, username: Some(username), full_name: None };
-    match accounts.register(registration, UserType::Admin).await {
+    match accounts.register(registration, UserType::Admin, None).await {
         // Another replica was faster. An account that runs nothing must not pass for it.
         Err(AuthError::EmailTaken | AuthError::UsernameTaken) if admin_exists(db).await? => {
             if !is_given {

@@ -2,6 +2,7 @@
 
 pub(crate) mod access_revocations;
 pub(crate) mod access_tokens;
+pub(crate) mod audit_log;
 pub(crate) mod refresh_tokens;
 pub(crate) mod sessions;
 pub(crate) mod users;

@@ -14,6 +14,7 @@ enum Access {
     Everyone,
     People,
     Services,
+    Admins,
 }
 
 /// Every route of auth. The test fails when a documented one is missing here.
@@ -28,6 +29,9 @@ const ROUTES: [(&str, &str, Access); 11] = [
     ("GET", "/api/v1/auth/jwks.json", Access::Everyone),
     ("GET", "/.well-known/jwks.json", Access::Everyone),
     ("GET", "/api/v1/users/me", Access::People),
+    ("GET", "/api/v1/audit", Access::Admins),
+    ("GET", "/api/v1/audit/verify", Access::Admins),
+    ("POST", "/internal/audit", Access::Services),
     ("GET", "/internal/revocations", Access::Services),
 ];
 
@@ -46,13 +50,17 @@ fn every_documented_route_is_listed() {
 async fn routes_admit_whom_they_are_for_and_nobody_else() {
     let auth = TestAuth::start().await;
     let person = auth.callers.person(UserType::Regular).authorization;
+    let qvp = auth.callers.person(UserType::Qvp).authorization;
+    let admin = auth.callers.person(UserType::Admin).authorization;
     let service = auth.callers.service("gateway");
     for (method, path, access) in ROUTES {
         for (who, authorization, admitted) in [
             ("anonymous", None, access == Access::Everyone),
             ("forged", Some("Bearer a.b.c".to_owned()), access == Access::Everyone),
-            ("person", Some(person.clone()), access != Access::Services),
-            ("service", Some(service.clone()), access != Access::People),
+            ("person", Some(person.clone()), matches!(access, Access::Everyone | Access::People)),
+            ("qvp", Some(qvp.clone()), matches!(access, Access::Everyone | Access::People)),
+            ("admin", Some(admin.clone()), access != Access::Services),
+            ("service", Some(service.clone()), matches!(access, Access::Everyone | Access::Services)),
         ] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let url = format!("{}{}", auth.base, path.replace("{id}", &SessionId::generate().to_string()));

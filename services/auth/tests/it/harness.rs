@@ -65,6 +65,11 @@ impl TestAuth {
         Ok(Self { base, operations, client, clock, callers, database, stop })
     }
 
+    /// Stops it as a signal would; its database stays.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
     pub(crate) async fn post(&self, path: &str, body: Value) -> Response {
         self.client.post(format!("{}{path}", self.base)).json(&body).send().await.unwrap()
     }

@@ -1,9 +1,11 @@
 //! Auth over HTTP, on real PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
+mod audit;
 mod authz;
 mod bad_input;
 mod cookies;
+mod forwarding;
 mod harness;
 mod login;
 mod logout;
@@ -16,3 +18,5 @@ mod register;
 mod sessions;
 mod superuser;
 mod tokens;
+mod tampering;
+mod trail;

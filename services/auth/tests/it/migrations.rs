@@ -28,8 +28,13 @@ fn the_role_that_serves_cannot_alter_tables() {
         "DROP TABLE sessions",
         "TRUNCATE refresh_tokens",
         "CREATE TABLE mine (id int)",
+        "UPDATE audit_log SET action = 'auth.login'",
+        "DELETE FROM audit_log",
+        "TRUNCATE audit_log",
+        "ALTER TABLE audit_log DROP CONSTRAINT audit_log_pkey",
     ] {
         assert!(serving.batch_execute(statement).is_err(), "{statement}");
     }
     serving.batch_execute("DELETE FROM sessions").unwrap();
+    serving.batch_execute("SELECT FROM audit_log").unwrap();
 }

@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use crate::harness::install_access_key;
 
 /// Starts the program without a password for the superuser; returns it and where it serves, once it does.
-async fn start(database: &TestDatabase, callers: &Callers) -> (Child, String) {
+pub(crate) async fn start(database: &TestDatabase, callers: &Callers) -> (Child, String) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_slipway-auth"))
         .env_clear()
         .env("AUTH_DATABASE_URL", database.url().expose())

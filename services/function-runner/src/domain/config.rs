@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use serde_json::Value;
 use slipway_models::functions::{FunctionConfig, FunctionConfigPatch, Runtime};
 use slipway_models::problem::FieldError;
 
@@ -40,6 +41,14 @@ pub fn check(patch: &FunctionConfigPatch, at: &str) -> Result<(), Vec<FieldError
         refuse(&field, detail);
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// Names what a change of configuration is about, without the values.
+pub fn changed_fields(patch: &FunctionConfigPatch) -> Vec<String> {
+    match serde_json::to_value(patch) {
+        Ok(Value::Object(fields)) => fields.into_iter().map(|(name, _)| name).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Returns `config` with what a checked `patch` changes.

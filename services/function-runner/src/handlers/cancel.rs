@@ -2,7 +2,7 @@ use actix_web::web::{self, Data};
 use slipway_kernel::ExecutionId;
 use slipway_models::functions::ExecutionBody;
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Problem};
+use slipway_web::{Caller, Problem, RequestOrigin};
 
 use crate::service::AsyncRuns;
 
@@ -23,7 +23,8 @@ use crate::service::AsyncRuns;
 pub(crate) async fn cancel(
     runs: Data<AsyncRuns>,
     caller: Caller,
+    RequestOrigin(origin): RequestOrigin,
     id: web::Path<ExecutionId>,
 ) -> Result<web::Json<ExecutionBody>, Problem> {
-    Ok(web::Json(runs.call_off(caller.user_id(), *id).await?.into()))
+    Ok(web::Json(runs.call_off(caller.user_id(), *id, origin).await?.into()))
 }

@@ -4,7 +4,7 @@ use actix_web::web::{self, Data};
 use slipway_kernel::FunctionId;
 use slipway_models::functions::{FunctionBody, FunctionConfigPatch};
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Json, Problem};
+use slipway_web::{Caller, Json, Problem, RequestOrigin};
 
 use crate::error::FunctionError;
 use crate::service::Functions;
@@ -26,6 +26,7 @@ use crate::service::Functions;
 pub(crate) async fn configure(
     functions: Data<Functions>,
     caller: Caller,
+    RequestOrigin(origin): RequestOrigin,
     id: web::Path<FunctionId>,
     Json(patch): Json<FunctionConfigPatch>,
 ) -> Result<web::Json<FunctionBody>, Problem> {
@@ -34,7 +35,7 @@ pub(crate) async fn configure(
     let handle = Arc::clone(caller.handle());
     let configured = tokio::spawn(async move {
         functions.note_handle(owner, &handle).await?;
-        functions.configure(owner, id, patch).await
+        functions.configure(owner, id, patch, origin).await
     });
     let function = configured.await.map_err(FunctionError::from)??;
     Ok(web::Json(function.shown_to(caller.handle())))

@@ -4,7 +4,7 @@ use actix_web::web::{self, Data};
 use slipway_kernel::FunctionId;
 use slipway_models::functions::{NewSigningKeyBody, SigningKeyRequest};
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Json, Problem};
+use slipway_web::{Caller, Json, Problem, RequestOrigin};
 
 use crate::error::FunctionError;
 use crate::service::SigningKeys;
@@ -27,12 +27,13 @@ use crate::service::SigningKeys;
 pub(crate) async fn create_key(
     keys: Data<SigningKeys>,
     caller: Caller,
+    RequestOrigin(origin): RequestOrigin,
     id: web::Path<FunctionId>,
     Json(request): Json<SigningKeyRequest>,
 ) -> Result<HttpResponse, Problem> {
     let (keys, owner, id) = (keys.into_inner(), caller.user_id(), *id);
     // A task of its own: a client that hangs up leaves no key that is written and not known.
-    let created = tokio::spawn(async move { keys.create(owner, id, request).await });
+    let created = tokio::spawn(async move { keys.create(owner, id, request, origin).await });
     let (key, secret) = created.await.map_err(FunctionError::from)??;
     let body = NewSigningKeyBody { key: key.into(), secret: secret.as_str().to_owned() };
     let mut answer = HttpResponse::Created().json(body);

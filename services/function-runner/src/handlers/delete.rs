@@ -2,7 +2,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data};
 use slipway_kernel::FunctionId;
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Problem};
+use slipway_web::{Caller, Problem, RequestOrigin};
 
 use crate::error::FunctionError;
 use crate::service::Functions;
@@ -22,11 +22,12 @@ use crate::service::Functions;
 pub(crate) async fn delete(
     functions: Data<Functions>,
     caller: Caller,
+    RequestOrigin(origin): RequestOrigin,
     id: web::Path<FunctionId>,
 ) -> Result<HttpResponse, Problem> {
     let (functions, owner, id) = (functions.into_inner(), caller.user_id(), *id);
     // A task of its own: a client that hangs up half-way leaves nothing half-deleted.
-    let deleted = tokio::spawn(async move { functions.delete(owner, id).await });
+    let deleted = tokio::spawn(async move { functions.delete(owner, id, origin).await });
     deleted.await.map_err(FunctionError::from)??;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -2,7 +2,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data};
 use slipway_kernel::{FunctionId, SigningKeyId};
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Problem};
+use slipway_web::{Caller, Problem, RequestOrigin};
 
 use crate::error::FunctionError;
 use crate::service::SigningKeys;
@@ -25,11 +25,12 @@ use crate::service::SigningKeys;
 pub(crate) async fn delete_key(
     keys: Data<SigningKeys>,
     caller: Caller,
+    RequestOrigin(origin): RequestOrigin,
     path: web::Path<(FunctionId, SigningKeyId)>,
 ) -> Result<HttpResponse, Problem> {
     let ((id, key), keys, owner) = (path.into_inner(), keys.into_inner(), caller.user_id());
     // A task of its own: a client that hangs up leaves no key that is gone and still good.
-    let deleted = tokio::spawn(async move { keys.delete(owner, id, key).await });
+    let deleted = tokio::spawn(async move { keys.delete(owner, id, key, origin).await });
     deleted.await.map_err(FunctionError::from)??;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -2,7 +2,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data};
 use slipway_kernel::FunctionId;
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Problem};
+use slipway_web::{Caller, Problem, RequestOrigin};
 
 use super::set_secret::secret_name;
 use crate::error::FunctionError;
@@ -27,12 +27,13 @@ use crate::service::Secrets;
 pub(crate) async fn delete_secret(
     secrets: Data<Secrets>,
     caller: Caller,
+    RequestOrigin(origin): RequestOrigin,
     path: web::Path<(FunctionId, String)>,
 ) -> Result<HttpResponse, Problem> {
     let (id, name) = path.into_inner();
     let (name, secrets, owner) = (secret_name(name)?, secrets.into_inner(), caller.user_id());
     // A task of its own: a client that hangs up leaves no secret that is gone and still told.
-    let deleted = tokio::spawn(async move { secrets.delete(owner, id, name).await });
+    let deleted = tokio::spawn(async move { secrets.delete(owner, id, name, origin).await });
     deleted.await.map_err(FunctionError::from)??;
     Ok(HttpResponse::NoContent().finish())
 }

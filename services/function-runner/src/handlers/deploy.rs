@@ -6,9 +6,10 @@ use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
+use slipway_kernel::Origin;
 use slipway_models::functions::{DeployAnswer, FunctionConfigPatch};
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Problem};
+use slipway_web::{Caller, Problem, RequestOrigin};
 use utoipa::ToSchema;
 
 use super::idempotency::{Answer, Idempotency, key_of};
@@ -82,7 +83,8 @@ pub(crate) async fn deploy(
     }
     let upload = receive(form, caller.user_id(), deployments.uploads(), limit.0).await?;
     let key = key_of(&request, caller.user_id(), "function.deploy", || Ok(&upload.fingerprint))?;
-    let work = answer(functions, deployments, upload.request, Arc::clone(caller.handle()), query.wait);
+    let (handle, origin) = (Arc::clone(caller.handle()), RequestOrigin::of(&request));
+    let work = answer(functions, deployments, upload.request, handle, origin, query.wait);
     idempotency.once(key, work).await
 }
 
@@ -91,11 +93,12 @@ async fn answer(
     deployments: Data<Deployments>,
     request: DeployRequest,
     handle: Arc<str>,
+    origin: Origin,
     wait: bool,
 ) -> Result<Answer, Problem> {
     let owner = request.owner;
     functions.note_handle(owner, &handle).await?;
-    let (mut function, mut deployment) = deployments.deploy(request).await?;
+    let (mut function, mut deployment) = deployments.deploy(request, origin).await?;
     if wait {
         deployment = deployments.wait(owner, deployment.id).await?;
         function = functions.find(owner, function.id).await?;

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use slipway_kernel::ExecutionId;
 use slipway_models::functions::InvokeAccepted;
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Problem};
+use slipway_web::{Caller, Problem, RequestOrigin};
 
 use super::idempotency::{Answer, Idempotency, key_of};
 use crate::service::AsyncRuns;
@@ -31,11 +31,12 @@ pub(crate) async fn replay(
     runs: Data<AsyncRuns>,
     idempotency: Data<Idempotency>,
     caller: Caller,
+    RequestOrigin(origin): RequestOrigin,
     id: web::Path<ExecutionId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (owner, id) = (caller.user_id(), *id);
-    let work = async move { accepted(runs.replay(owner, id).await?) };
+    let work = async move { accepted(runs.replay(owner, id, origin).await?) };
     let key = key_of(&request, owner, "execution.replay", || Ok(id.as_uuid().into_bytes()))?;
     idempotency.once(key, work).await
 }

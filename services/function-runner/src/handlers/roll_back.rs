@@ -2,7 +2,7 @@ use actix_web::web::{self, Data};
 use slipway_kernel::FunctionId;
 use slipway_models::functions::{FunctionBody, RollbackRequest};
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Caller, Json, Problem};
+use slipway_web::{Caller, Json, Problem, RequestOrigin};
 
 use crate::error::FunctionError;
 use crate::service::Functions;
@@ -25,12 +25,14 @@ use crate::service::Functions;
 pub(crate) async fn roll_back(
     functions: Data<Functions>,
     caller: Caller,
+    RequestOrigin(origin): RequestOrigin,
     id: web::Path<FunctionId>,
     Json(asked): Json<RollbackRequest>,
 ) -> Result<web::Json<FunctionBody>, Problem> {
     let (functions, owner, id) = (functions.into_inner(), caller.user_id(), *id);
     // A task of its own: a client that hangs up leaves no version that is written and not known.
-    let rolled_back = tokio::spawn(async move { functions.roll_back(owner, id, asked.version).await });
+    let rolled_back =
+        tokio::spawn(async move { functions.roll_back(owner, id, asked.version, origin).await });
     let function = rolled_back.await.map_err(FunctionError::from)??;
     Ok(web::Json(function.shown_to(caller.handle())))
 }

@@ -2,7 +2,7 @@ use actix_web::web::{self, Data};
 use slipway_kernel::FunctionId;
 use slipway_models::functions::{SecretBody, SecretRequest};
 use slipway_models::problem::{FieldError, ProblemBody};
-use slipway_web::{Caller, Json, Problem};
+use slipway_web::{Caller, Json, Problem, RequestOrigin};
 
 use crate::domain::SecretName;
 use crate::error::FunctionError;
@@ -28,13 +28,14 @@ use crate::service::Secrets;
 pub(crate) async fn set_secret(
     secrets: Data<Secrets>,
     caller: Caller,
+    RequestOrigin(origin): RequestOrigin,
     path: web::Path<(FunctionId, String)>,
     Json(request): Json<SecretRequest>,
 ) -> Result<web::Json<SecretBody>, Problem> {
     let (id, name) = path.into_inner();
     let (name, secrets, owner) = (secret_name(name)?, secrets.into_inner(), caller.user_id());
     // A task of its own: a client that hangs up leaves no secret that is written and not known.
-    let set = tokio::spawn(async move { secrets.set(owner, id, name, request.value).await });
+    let set = tokio::spawn(async move { secrets.set(owner, id, name, request.value, origin).await });
     Ok(web::Json(set.await.map_err(FunctionError::from)??.into()))
 }
 

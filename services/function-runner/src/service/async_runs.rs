@@ -2,15 +2,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use slipway_audit::{Action, Event};
 use slipway_config::Reader;
 use slipway_db::{Database, DbError, PgConnection};
-use slipway_kernel::{ExecutionId, FunctionId, SharedClock, UserId};
+use slipway_kernel::{ExecutionId, FunctionId, Origin, SharedClock, UserId};
 use slipway_models::functions::{ExecutionStatus, InvokeAccepted};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::failure::called_off;
+use super::trail;
 use super::underway::RunsUnderway;
 use super::{Functions, Invocations};
 use crate::domain::{AsyncLimits, AsyncRun, Execution, Input, Retry, Trigger, Underway};
@@ -121,7 +123,7 @@ impl AsyncRuns {
         }
         let version = self.functions.active_version(owner, function_id).await?;
         let execution = Execution::queued(&version, Trigger::Async, self.clock.now());
-        self.enqueue(AsyncRun { execution, input }).await
+        self.enqueue(AsyncRun { execution, input }, None).await
     }
 
     /// Has a run that has ended run again, with the same input and as a run of its own.
@@ -129,6 +131,7 @@ impl AsyncRuns {
         &self,
         owner: UserId,
         id: ExecutionId,
+        origin: Origin,
     ) -> Result<InvokeAccepted, FunctionError> {
         let before = self.find(owner, id).await?;
         if !before.is_finished() {
@@ -142,13 +145,23 @@ impl AsyncRuns {
         let version = self.functions.active_version(owner, before.function_id).await?;
         let mut execution = Execution::queued(&version, Trigger::Replay, self.clock.now());
         execution.replayed_from = Some(id);
-        self.enqueue(AsyncRun { execution, input }).await
+        let event = trail::by(owner, Action::EXECUTION_REPLAY, &origin, execution.queued_at)
+            .on("execution", &id)
+            .with("function_id", execution.function_id.to_string())
+            .with("new_execution_id", execution.id.to_string());
+        self.enqueue(AsyncRun { execution, input }, Some(event)).await
     }
 
     /// Calls a run off: one that is queued never begins, one that has begun is ended with its instance. Returns the
     /// final record. Calling off what was called off is done already.
-    pub(crate) async fn call_off(&self, owner: UserId, id: ExecutionId) -> Result<Execution, FunctionError> {
+    pub(crate) async fn call_off(
+        &self,
+        owner: UserId,
+        id: ExecutionId,
+        origin: Origin,
+    ) -> Result<Execution, FunctionError> {
         let patience = Instant::now() + CALL_OFF_WITHIN;
+        let mut is_recorded = false;
         loop {
             let execution = self.find(owner, id).await?;
             match execution.status {
@@ -157,12 +170,22 @@ impl AsyncRuns {
                 _ if Instant::now() > patience => return Err(FunctionError::NotCalledOff),
                 _ => {}
             }
-            // Neither in hand nor waiting: it is on its way from the one to the other.
-            if !self.in_hand.call_off(owner, id)
-                && let Some(execution) = self.call_off_waiting(execution).await?
+            let event = trail::by(owner, Action::EXECUTION_CANCEL, &origin, self.clock.now())
+                .on("execution", &id)
+                .with("function_id", execution.function_id.to_string());
+            if self.in_hand.has(owner, id) {
+                // Before it is told: what ends a run in hand is no transaction.
+                if !is_recorded {
+                    self.record(event).await?;
+                    is_recorded = true;
+                }
+                self.in_hand.call_off(owner, id);
+            } else if let Some(execution) =
+                self.call_off_waiting(execution, (!is_recorded).then_some(event)).await?
             {
                 return Ok(execution);
             }
+            // Neither in hand nor waiting: it is on its way from the one to the other.
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
@@ -179,7 +202,7 @@ impl AsyncRuns {
         self.records.find(owner, id).await?.ok_or(FunctionError::ExecutionNotFound)
     }
 
-    async fn enqueue(&self, run: AsyncRun) -> Result<InvokeAccepted, FunctionError> {
+    async fn enqueue(&self, run: AsyncRun, event: Option<Event>) -> Result<InvokeAccepted, FunctionError> {
         let (execution_id, most, now) = (run.execution.id, self.config.backlog, self.clock.now());
         self.db
             .transaction("async_run.insert", move |connection| {
@@ -190,6 +213,9 @@ impl AsyncRuns {
                 if store::async_runs::count_of_owner(connection, owner)? >= most {
                     return Err(FunctionError::BacklogFull(most));
                 }
+                if let Some(event) = event {
+                    slipway_audit::record(connection, event)?;
+                }
                 Ok(store::async_runs::insert(connection, &run, now)?)
             })
             .await?;
@@ -198,7 +224,11 @@ impl AsyncRuns {
     }
 
     /// Ends a run that waits in the queue; nothing where it does not wait there.
-    async fn call_off_waiting(&self, execution: Execution) -> Result<Option<Execution>, FunctionError> {
+    async fn call_off_waiting(
+        &self,
+        execution: Execution,
+        event: Option<Event>,
+    ) -> Result<Option<Execution>, FunctionError> {
         let now = self.clock.now();
         self.db
             .transaction("async_run.call_off", move |connection| {
@@ -211,9 +241,18 @@ impl AsyncRuns {
                 let found = store::executions::find(connection, owner, id)?;
                 let mut execution = found.ok_or(FunctionError::ExecutionNotFound)?;
                 execution.fail(ExecutionStatus::Cancelled, called_off(), now);
+                if let Some(event) = event {
+                    slipway_audit::record(connection, event)?;
+                }
                 end(connection, &execution)?;
                 Ok(Some(execution))
             })
+            .await
+    }
+
+    async fn record(&self, event: Event) -> Result<(), FunctionError> {
+        self.db
+            .run("execution.record_cancel", move |connection| Ok(slipway_audit::record(connection, event)?))
             .await
     }
 

@@ -2,8 +2,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use slipway_audit::Action;
 use slipway_db::{Database, PgConnection};
-use slipway_kernel::{DeploymentId, FunctionId, Page, PageRequest, SharedClock, UserId};
+use slipway_kernel::{DeploymentId, FunctionId, Origin, Page, PageRequest, SharedClock, UserId};
 use slipway_models::functions::{
     DeploymentStatus, FunctionConfig, FunctionConfigPatch, FunctionStatus, Runtime,
 };
@@ -12,6 +13,7 @@ use tokio::sync::Semaphore;
 use tracing::Span;
 
 use super::builds::Builds;
+use super::trail;
 use crate::archive::{self, Limits};
 use crate::build::{BuildQueue, Workspace, Workspaces, tail};
 use crate::domain::{Deployment, Function, FunctionName, config};
@@ -96,6 +98,7 @@ impl Deployments {
     pub(crate) async fn deploy(
         &self,
         request: DeployRequest,
+        origin: Origin,
     ) -> Result<(Function, Deployment), FunctionError> {
         let DeployRequest { owner, target, config, archive } = request;
         config::check(&config, "/config").map_err(FunctionError::Invalid)?;
@@ -117,8 +120,18 @@ impl Deployments {
             most: self.limits.per_owner,
             now: self.clock.now(),
         };
-        let (function, deployment) =
-            self.db.transaction("deployment.insert", move |connection| place(connection, draft)).await?;
+        let now = draft.now;
+        let (function, deployment) = self
+            .db
+            .transaction("deployment.insert", move |connection| {
+                let (function, deployment) = place(connection, draft)?;
+                let event = trail::of_function(Action::FUNCTION_DEPLOY, &function, &origin, now)
+                    .with("deployment_id", deployment.id.to_string())
+                    .with("version", deployment.version);
+                slipway_audit::record(connection, event)?;
+                Ok::<_, FunctionError>((function, deployment))
+            })
+            .await?;
         self.builds.start(deployment.clone(), project, workspace);
         Ok((function, deployment))
     }

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
+use slipway_audit::Action;
 use slipway_db::{Database, DbError, PgConnection};
-use slipway_kernel::{FunctionId, Page, PageRequest, SharedClock, UserId};
+use slipway_kernel::{FunctionId, Origin, Page, PageRequest, SharedClock, UserId};
 use slipway_models::functions::{DeploymentStatus, FunctionConfigPatch, FunctionStatus};
 use tokio::sync::Mutex;
 
+use super::trail;
 use super::triggers::Handles;
 use super::versions::Versions;
 use crate::build::{BuildQueue, Images};
@@ -136,6 +138,7 @@ impl Functions {
         owner: UserId,
         id: FunctionId,
         patch: FunctionConfigPatch,
+        origin: Origin,
     ) -> Result<Function, FunctionError> {
         config::check(&patch, "").map_err(FunctionError::Invalid)?;
         if patch.egress == Some(true) {
@@ -145,6 +148,10 @@ impl Functions {
             function.config = config::apply(&function.config, &patch);
             config::check_together(&function.config, function.runtime, "").map_err(FunctionError::Invalid)?;
             store::functions::update(connection, function)?;
+            // Their names alone: a setting's value may be a secret.
+            let event =
+                trail::of_function(Action::FUNCTION_CONFIGURE, function, &origin, function.updated_at);
+            slipway_audit::record(connection, event.with("fields", config::changed_fields(&patch)))?;
             Ok(function.clone())
         })
         .await
@@ -184,16 +191,25 @@ impl Functions {
 
     /// Deletes an owner's function and all that belongs to it: rows, builds on their way, containers, images. What a
     /// crash leaves of the latter, the next start removes.
-    pub(crate) async fn delete(&self, owner: UserId, id: FunctionId) -> Result<(), FunctionError> {
-        self.find(owner, id).await?;
+    pub(crate) async fn delete(
+        &self,
+        owner: UserId,
+        id: FunctionId,
+        origin: Origin,
+    ) -> Result<(), FunctionError> {
+        let function = self.find(owner, id).await?;
         self.delete_records(owner, id).await?;
+        let event = trail::of_function(Action::FUNCTION_DELETE, &function, &origin, self.clock.now());
         let in_order = self.changes.lock().await;
         let images = self
             .db
             .transaction("function.delete", move |connection| {
                 let images = store::deployments::list_images(connection, owner, id)?;
-                let is_deleted = store::functions::delete(connection, owner, id)?;
-                if is_deleted { Ok(images) } else { Err(FunctionError::NotFound) }
+                if !store::functions::delete(connection, owner, id)? {
+                    return Err(FunctionError::NotFound);
+                }
+                slipway_audit::record(connection, event)?;
+                Ok(images)
             })
             .await?;
         self.versions.forget(id);
@@ -247,6 +263,7 @@ impl Functions {
                 deployment.status = DeploymentStatus::Active;
                 function.updated_at = now;
                 write_active(connection, &mut function, &deployment)?;
+                slipway_audit::record(connection, trail::activated(&deployment, now))?;
                 let version = version_of(connection, &function, &deployment)?;
                 Ok(version.map_or(Written::Gone, |version| Written::Active(Box::new(version))))
             })
@@ -269,6 +286,7 @@ impl Functions {
         owner: UserId,
         id: FunctionId,
         number: i32,
+        origin: Origin,
     ) -> Result<Function, FunctionError> {
         let asked = self
             .db
@@ -290,6 +308,8 @@ impl Functions {
                     deployment.status = DeploymentStatus::Active;
                     function.updated_at = now;
                     write_active(connection, &mut function, &deployment)?;
+                    let event = trail::of_function(Action::FUNCTION_ROLLBACK, &function, &origin, now);
+                    slipway_audit::record(connection, event.with("version", number))?;
                 }
                 let version = version_of(connection, &function, &deployment)?
                     .ok_or(FunctionError::VersionRemoved(number))?;

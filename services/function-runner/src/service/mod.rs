@@ -15,6 +15,7 @@ mod resealing;
 mod secrets;
 mod signatures;
 mod signing_keys;
+mod trail;
 mod triggers;
 mod underway;
 mod versions;

@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
+use slipway_audit::Action;
 use slipway_db::{Database, PgConnection};
-use slipway_kernel::{FunctionId, Page, PageRequest, SecretId, SharedClock, UserId};
+use slipway_kernel::{FunctionId, Origin, Page, PageRequest, SecretId, SharedClock, UserId};
 use slipway_models::problem::FieldError;
 use slipway_sealing::{OVERHEAD_BYTES, SealingKeys};
 use tokio_util::sync::CancellationToken;
 
-use super::{Functions, resealing};
+use super::{Functions, resealing, trail};
 use crate::domain::{MAX_SECRET_BYTES, MAX_SECRETS, MAX_SECRETS_BYTES, Sealed, Secret, SecretName};
 use crate::error::FunctionError;
 use crate::store;
@@ -36,6 +37,7 @@ impl Secrets {
         function_id: FunctionId,
         name: SecretName,
         value: String,
+        origin: Origin,
     ) -> Result<Secret, FunctionError> {
         check(&value)?;
         let now = self.clock.now();
@@ -50,8 +52,10 @@ impl Secrets {
         };
         secret.sealed = Sealed(self.seal(&secret, value.as_bytes())?);
         self.functions
-            .change("secret.set", owner, function_id, move |connection, _| {
+            .change("secret.set", owner, function_id, move |connection, function| {
                 require_room(connection, &secret)?;
+                let event = trail::of_function(Action::SECRET_SET, function, &origin, now);
+                slipway_audit::record(connection, event.with("secret", secret.name.as_str()))?;
                 Ok(store::secrets::insert_or_update(connection, secret)?)
             })
             .await
@@ -63,11 +67,16 @@ impl Secrets {
         owner: UserId,
         function_id: FunctionId,
         name: SecretName,
+        origin: Origin,
     ) -> Result<(), FunctionError> {
+        let now = self.clock.now();
         self.functions
-            .change("secret.delete", owner, function_id, move |connection, _| {
-                let is_deleted = store::secrets::delete(connection, owner, function_id, &name)?;
-                if is_deleted { Ok(()) } else { Err(FunctionError::SecretNotFound) }
+            .change("secret.delete", owner, function_id, move |connection, function| {
+                if !store::secrets::delete(connection, owner, function_id, &name)? {
+                    return Err(FunctionError::SecretNotFound);
+                }
+                let event = trail::of_function(Action::SECRET_DELETE, function, &origin, now);
+                Ok(slipway_audit::record(connection, event.with("secret", name.as_str()))?)
             })
             .await
     }

@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use chrono::TimeDelta;
+use slipway_audit::Action;
 use slipway_db::Database;
-use slipway_kernel::{FunctionId, Page, PageRequest, SharedClock, SigningKeyId, UserId};
+use slipway_kernel::{FunctionId, Origin, Page, PageRequest, SharedClock, SigningKeyId, UserId};
 use slipway_models::functions::SigningKeyRequest;
 use slipway_models::problem::FieldError;
 use slipway_sealing::SealingKeys;
@@ -17,7 +18,7 @@ use tracing::Span;
 use zeroize::Zeroizing;
 
 use super::signatures::UsedSignatures;
-use super::{Functions, resealing};
+use super::{Functions, resealing, trail};
 use crate::domain::{
     MAX_SIGNING_KEY_NAME, MAX_SIGNING_KEYS, SIGNATURE_WINDOW_SECONDS, SIGNING_SECRET_PREFIX, Sealed,
     ShownSignature, SignedBy, SigningKey, Version,
@@ -78,6 +79,7 @@ impl SigningKeys {
         owner: UserId,
         function_id: FunctionId,
         request: SigningKeyRequest,
+        origin: Origin,
     ) -> Result<(SigningKey, Zeroizing<String>), FunctionError> {
         check(&request)?;
         let secret = new_secret()?;
@@ -96,10 +98,14 @@ impl SigningKeys {
         let written = self
             .db
             .transaction("signing_key.create", move |connection| {
-                store::functions::lock(connection, owner, function_id)?.ok_or(FunctionError::NotFound)?;
+                let function =
+                    store::functions::lock(connection, owner, function_id)?.ok_or(FunctionError::NotFound)?;
                 if store::signing_keys::list_all(connection, owner, function_id)?.len() >= MAX_SIGNING_KEYS {
                     return Err(FunctionError::TooManySigningKeys(MAX_SIGNING_KEYS));
                 }
+                let event = trail::of_function(Action::KEY_CREATE, &function, &origin, new.created_at);
+                let event = event.with("key_id", new.id.to_string()).with("scheme", new.scheme.as_str());
+                slipway_audit::record(connection, event)?;
                 Ok(store::signing_keys::insert(connection, &new)?)
             })
             .await;
@@ -131,16 +137,22 @@ impl SigningKeys {
         owner: UserId,
         function_id: FunctionId,
         id: SigningKeyId,
+        origin: Origin,
     ) -> Result<(), FunctionError> {
+        let now = self.clock.now();
         let deleted = self
             .db
-            .run("signing_key.delete", move |connection| {
-                store::signing_keys::delete(connection, owner, function_id, id)
+            .transaction("signing_key.delete", move |connection| {
+                if !store::signing_keys::delete(connection, owner, function_id, id)? {
+                    return Err(FunctionError::SigningKeyNotFound);
+                }
+                let event = trail::by(owner, Action::KEY_DELETE, &origin, now).on("function", &function_id);
+                Ok(slipway_audit::record(connection, event.with("key_id", id.to_string()))?)
             })
             .await;
         // Whatever came of it: where the connection broke, it may be gone.
         self.forget(function_id);
-        if deleted? { Ok(()) } else { Err(FunctionError::SigningKeyNotFound) }
+        deleted
     }
 
     /// Lets in a call of `/f/{handle}/{name}` that shows a signature, as far as its head goes.

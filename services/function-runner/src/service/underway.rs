@@ -23,11 +23,16 @@ impl RunsUnderway {
         RunUnderway { id, called_off, all: Arc::clone(self) }
     }
 
-    /// Calls an owner's run off; tells whether it was in hand.
-    pub(crate) fn call_off(&self, owner: UserId, id: ExecutionId) -> bool {
-        let runs = self.runs();
-        let run = runs.get(&id).filter(|(whose, _)| *whose == owner);
-        run.map(|(_, called_off)| called_off.cancel()).is_some()
+    /// Tells whether an owner's run is in hand.
+    pub(crate) fn has(&self, owner: UserId, id: ExecutionId) -> bool {
+        self.runs().get(&id).is_some_and(|(whose, _)| *whose == owner)
+    }
+
+    /// Calls an owner's run off, if it is in hand.
+    pub(crate) fn call_off(&self, owner: UserId, id: ExecutionId) {
+        if let Some((_, called_off)) = self.runs().get(&id).filter(|(whose, _)| *whose == owner) {
+            called_off.cancel();
+        }
     }
 
     fn runs(&self) -> MutexGuard<'_, HashMap<ExecutionId, (UserId, CancellationToken)>> {

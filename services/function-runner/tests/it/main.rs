@@ -3,6 +3,7 @@
 
 mod archives;
 mod async_runs;
+mod audit;
 mod authz;
 mod bad_input;
 mod binary;

@@ -24,8 +24,9 @@ pub(crate) enum PathFault {
 }
 
 /// Resources of the current version, which `/api/<resource>` stands for.
-const RESOURCES: [&str; 10] = [
+const RESOURCES: [&str; 11] = [
     "admin",
+    "audit",
     "auth",
     "deployments",
     "documents",

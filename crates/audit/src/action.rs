@@ -1,0 +1,83 @@
+//! Every action that is put on the audit trail.
+
+use slipway_models::audit::AuditLevel;
+
+/// Something that a person or a service does and that has to be accounted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Action {
+    pub(crate) name: &'static str,
+    pub(crate) level: AuditLevel,
+}
+
+impl Action {
+    /// Returns the name, as in `function.deploy`.
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal, $level:ident;)+) => {
+        impl Action {
+            $($(#[$doc])* pub const $constant: Self = Self { name: $name, level: AuditLevel::$level };)+
+
+            /// Every action.
+            pub const ALL: &[Self] = &[$(Self::$constant),+];
+        }
+    };
+}
+
+actions! {
+    /// An account was made.
+    REGISTER = "auth.register", Info;
+    /// Somebody signed in.
+    LOGIN = "auth.login", Info;
+    /// Somebody tried to sign in and was refused.
+    LOGIN_FAILED = "auth.login_failed", Warning;
+    /// Somebody ended their session.
+    LOGOUT = "auth.logout", Info;
+    /// Somebody ended all of their sessions.
+    LOGOUT_ALL = "auth.logout_all", Info;
+    /// A refresh token was used twice: its session was taken for stolen and ended.
+    REFRESH_REUSED = "auth.refresh_reused", Warning;
+    /// The first superuser was made.
+    SUPERUSER_CREATE = "auth.superuser_create", Warning;
+
+    /// A new version of a function was taken in.
+    FUNCTION_DEPLOY = "function.deploy", Info;
+    /// A version was built and answers the calls of its function.
+    FUNCTION_ACTIVATE = "function.activate", Info;
+    /// How a function runs was changed.
+    FUNCTION_CONFIGURE = "function.configure", Info;
+    /// An earlier version answers the calls of its function again.
+    FUNCTION_ROLLBACK = "function.rollback", Info;
+    /// A function was deleted, with all that belongs to it.
+    FUNCTION_DELETE = "function.delete", Info;
+    /// A secret of a function was set.
+    SECRET_SET = "function.secret_set", Info;
+    /// A secret of a function was deleted.
+    SECRET_DELETE = "function.secret_delete", Info;
+    /// A key that signs calls of a function was made.
+    KEY_CREATE = "function.key_create", Info;
+    /// A key that signs calls of a function was deleted.
+    KEY_DELETE = "function.key_delete", Info;
+    /// A run was called off.
+    EXECUTION_CANCEL = "execution.cancel", Info;
+    /// A run was started again with its input.
+    EXECUTION_REPLAY = "execution.replay", Info;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_has_a_name_of_its_own() {
+        for (index, action) in Action::ALL.iter().enumerate() {
+            let (thing, verb) = action.name.split_once('.').unwrap();
+            let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            assert!(is_plain(thing) && is_plain(verb), "{}", action.name);
+            assert!(Action::ALL[..index].iter().all(|other| other.name != action.name), "{}", action.name);
+        }
+    }
+}

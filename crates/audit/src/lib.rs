@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod action;
+mod event;
+mod forwarder;
+mod outbox;
+mod schema;
+mod store;
+
+pub use action::Action;
+pub use event::{Event, InvalidEvent, MAX_DETAILS_BYTES, check};
+pub use forwarder::{AuditConfig, Forwarder};
+pub use outbox::{record, take};

@@ -1,0 +1,6 @@
+diesel::table! {
+    audit_outbox (position) {
+        position -> BigInt,
+        event -> Text,
+    }
+}
