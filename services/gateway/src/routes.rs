@@ -64,7 +64,7 @@ const QUICK: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(930);
 
 /// The longest prefix that matches decides.
-const ROUTES: [Route; 15] = [
+const ROUTES: [Route; 16] = [
     auth("/api/v1/auth", Access::SignedIn),
     auth("/api/v1/auth/register", Access::Public),
     Route { cookies: Cookies::Origin, ..auth("/api/v1/auth/login", Access::Public) },
