@@ -1,6 +1,7 @@
 //! The only table of auth's URLs.
 
 use actix_web::web::{ServiceConfig, delete, get, post};
+use slipway_models::auth::CookieAnswer;
 use slipway_models::problem::ProblemBody;
 use slipway_web::resource;
 use utoipa::OpenApi;
@@ -40,7 +41,7 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::audit,
         handlers::verify_audit
     ),
-    components(schemas(ProblemBody)),
+    components(schemas(CookieAnswer, ProblemBody)),
     tags(
         (name = "auth", description = "Accounts, sessions and tokens"),
         (name = "audit", description = "What happened on the platform, and whether the log of it is whole")

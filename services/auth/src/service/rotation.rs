@@ -52,8 +52,8 @@ pub(super) fn rotate(
     let Some(user) = user.filter(|user| user.status == UserStatus::Active && session.is_live(now)) else {
         return Ok(Rotation::Expired);
     };
-    let used = classify(connection, digest, &successor.digest, now)?;
-    match used {
+    let seen = classify(connection, digest, &successor.digest, now)?;
+    match seen {
         Use::First => {
             store::refresh_tokens::update_used(connection, digest, now)?;
             store::refresh_tokens::insert(connection, &successor.digest, session.id, now)?;
@@ -68,7 +68,7 @@ pub(super) fn rotate(
     let access = Tokens::next_access(now);
     store::access_tokens::insert(connection, access, &successor.digest)?;
     let granted = Box::new(Granted { user, session, refresh: successor.token, access_id: access.id });
-    Ok(if matches!(used, Use::First) { Rotation::Next(granted) } else { Rotation::Again(granted) })
+    Ok(if matches!(seen, Use::First) { Rotation::Next(granted) } else { Rotation::Again(granted) })
 }
 
 /// Reads the token again under the lock: another request may have used it meanwhile.

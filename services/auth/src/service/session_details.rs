@@ -128,7 +128,7 @@ mod tests {
                     store::sessions::insert(connection, &session, &sealed)?;
                     Ok::<_, AuthError>(session.id)
                 };
-                (0..AT_A_TIME + 1).map(insert).collect::<Result<Vec<_>, _>>()
+                (0..=AT_A_TIME).map(insert).collect::<Result<Vec<_>, _>>()
             })
             .await
             .unwrap();

@@ -86,8 +86,9 @@ async fn a_refresh_cookie_is_of_no_use_to_another_sites_page_and_never_becomes_a
     let foreign =
         auth.request(Method::POST, "/api/v1/auth/refresh").header("cookie", format!("{REFRESH}={token}"));
     assert_eq!(problem(foreign.send().await.unwrap()).await.1, "origin_refused");
-    let taken = post(&auth, "/api/v1/auth/refresh", Some(&token), Some(json!({"transport": "bearer"}))).await;
-    assert_eq!(problem(taken).await.0, 400);
+    let in_body =
+        post(&auth, "/api/v1/auth/refresh", Some(&token), Some(json!({"transport": "bearer"}))).await;
+    assert_eq!(problem(in_body).await.0, 400);
     assert_eq!(problem(post(&auth, "/api/v1/auth/refresh", None, None).await).await.0, 400);
     let own = post(&auth, "/api/v1/auth/refresh", Some(&token), None).await;
     assert_eq!(own.status(), 200, "it was not used up");

@@ -17,6 +17,6 @@ mod refresh;
 mod register;
 mod sessions;
 mod superuser;
-mod tokens;
 mod tampering;
+mod tokens;
 mod trail;

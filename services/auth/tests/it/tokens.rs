@@ -90,18 +90,14 @@ async fn the_database_holds_no_token_and_nothing_of_where_a_session_comes_from()
         [&first, &second].iter().flat_map(|tokens| [&tokens["access_token"], &tokens["refresh_token"]])
     {
         let secret = secret.as_str().unwrap();
-        for form in [secret.to_lowercase(), hex(secret.as_bytes())] {
+        for form in [secret.to_lowercase(), hex::encode(secret)] {
             assert!(!dump.contains(&form));
         }
     }
     for personal in ["203.0.113.9", "Phone/1"] {
         assert!(
-            !of_sessions.contains(&personal.to_lowercase()) && !of_sessions.contains(&hex(personal.as_bytes())),
+            !of_sessions.contains(&personal.to_lowercase()) && !of_sessions.contains(&hex::encode(personal)),
             "{personal}"
         );
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
