@@ -27,12 +27,11 @@ pub(crate) async fn logout(
     browser: Browser,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<HttpResponse, Problem> {
-    match caller {
-        Some(caller) => sessions.logout(caller.user_id(), caller.session_id(), origin).await?,
-        None => {
-            let token = browser.refresh_token()?.ok_or(AuthError::NotSignedIn)?;
-            sessions.logout_by_token(token, origin).await?;
-        }
+    if let Some(caller) = caller {
+        sessions.logout(caller.user_id(), caller.session_id(), origin).await?;
+    } else {
+        let token = browser.refresh_token()?.ok_or(AuthError::NotSignedIn)?;
+        sessions.logout_by_token(token, origin).await?;
     }
     Ok(clear(&mut HttpResponse::NoContent()).finish())
 }
