@@ -9,20 +9,13 @@ pub struct Action {
     pub(crate) level: AuditLevel,
 }
 
-impl Action {
-    /// Returns the name, as in `function.deploy`.
-    pub const fn name(self) -> &'static str {
-        self.name
-    }
-}
-
 macro_rules! actions {
     ($($(#[$doc:meta])* $constant:ident = $name:literal, $level:ident;)+) => {
         impl Action {
             $($(#[$doc])* pub const $constant: Self = Self { name: $name, level: AuditLevel::$level };)+
 
-            /// Every action.
-            pub const ALL: &[Self] = &[$(Self::$constant),+];
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$constant),+];
         }
     };
 }

@@ -6,7 +6,7 @@ use slipway_models::audit::{AuditActor, AuditEvent, AuditTarget};
 use crate::Action;
 
 /// The most bytes of an event's details, as JSON.
-pub const MAX_DETAILS_BYTES: usize = 4 * 1024;
+const MAX_DETAILS_BYTES: usize = 4 * 1024;
 const MAX_NAME: usize = 64;
 const MAX_TARGET: usize = 256;
 

@@ -8,6 +8,6 @@ mod schema;
 mod store;
 
 pub use action::Action;
-pub use event::{Event, InvalidEvent, MAX_DETAILS_BYTES, check};
+pub use event::{Event, InvalidEvent, check};
 pub use forwarder::{AuditConfig, Forwarder};
 pub use outbox::{record, take};

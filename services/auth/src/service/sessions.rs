@@ -116,49 +116,35 @@ impl Sessions {
         origin: Origin,
     ) -> Result<(), AuthError> {
         let now = self.clock.now();
-        let revoked = self
-            .db
-            .transaction("session.revoke", move |connection| {
-                end(connection, owner, session, &origin, now).map_err(AuthError::from)
-            })
-            .await?;
-        self.revocations.announce(revoked);
-        Ok(())
+        self.revoke("session.revoke", move |connection| Ok(end(connection, owner, session, &origin, now)?))
+            .await
     }
 
     /// Ends the session of a refresh token: its holder's access token may be over. A text that is none ends nothing.
     pub(crate) async fn logout_by_token(&self, token: &str, origin: Origin) -> Result<(), AuthError> {
         let Some(known) = self.tokens.refresh.read(token) else { return Ok(()) };
         let now = self.clock.now();
-        let revoked = self
-            .db
-            .transaction("session.revoke_by_token", move |connection| {
-                let Some(found) = store::refresh_tokens::find(connection, &known.digest)? else {
-                    return Ok(Revoked::default());
-                };
-                let Some(session) = store::sessions::lock(connection, found.session_id)? else {
-                    return Ok(Revoked::default());
-                };
-                end(connection, session.user_id, session.id, &origin, now).map_err(AuthError::from)
-            })
-            .await?;
-        self.revocations.announce(revoked);
-        Ok(())
+        self.revoke("session.revoke_by_token", move |connection| {
+            let Some(found) = store::refresh_tokens::find(connection, &known.digest)? else {
+                return Ok(Revoked::default());
+            };
+            let Some(session) = store::sessions::lock(connection, found.session_id)? else {
+                return Ok(Revoked::default());
+            };
+            Ok(end(connection, session.user_id, session.id, &origin, now)?)
+        })
+        .await
     }
 
     /// Ends all sessions of a user.
     pub(crate) async fn logout_all(&self, owner: UserId, origin: Origin) -> Result<(), AuthError> {
         let now = self.clock.now();
-        let revoked = self
-            .db
-            .transaction("session.revoke_all", move |connection| {
-                let event = Event::new(Action::LOGOUT_ALL, AuditActor::User { id: owner }, now);
-                slipway_audit::record(connection, event.from(&origin).on("user", &owner))?;
-                Revocations::end_sessions_of_user(connection, owner, None, now).map_err(AuthError::from)
-            })
-            .await?;
-        self.revocations.announce(revoked);
-        Ok(())
+        self.revoke("session.revoke_all", move |connection| {
+            let event = Event::new(Action::LOGOUT_ALL, AuditActor::User { id: owner }, now);
+            slipway_audit::record(connection, event.from(&origin).on("user", &owner))?;
+            Ok(Revocations::end_sessions_of_user(connection, owner, None, now)?)
+        })
+        .await
     }
 
     /// Lists the sessions of `owner` that have not ended, newest first. `current` is the one that asks.
@@ -187,15 +173,22 @@ impl Sessions {
     /// Ends one session of `owner`, by its id.
     pub(crate) async fn end(&self, owner: UserId, id: SessionId, origin: Origin) -> Result<(), AuthError> {
         let now = self.clock.now();
-        let revoked = self
-            .db
-            .transaction("session.end", move |connection| {
-                let session = store::sessions::lock(connection, id)?;
-                let own = session.filter(|session| session.user_id == owner);
-                let session = own.ok_or(AuthError::SessionNotFound)?;
-                end(connection, owner, session.id, &origin, now).map_err(AuthError::from)
-            })
-            .await?;
+        self.revoke("session.end", move |connection| {
+            let session = store::sessions::lock(connection, id)?;
+            let own = session.filter(|session| session.user_id == owner);
+            let session = own.ok_or(AuthError::SessionNotFound)?;
+            Ok(end(connection, owner, session.id, &origin, now)?)
+        })
+        .await
+    }
+
+    /// Revokes in a transaction, and tells of it once that has committed.
+    async fn revoke(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut PgConnection) -> Result<Revoked, AuthError> + Send + 'static,
+    ) -> Result<(), AuthError> {
+        let revoked = self.db.transaction(operation, work).await?;
         self.revocations.announce(revoked);
         Ok(())
     }

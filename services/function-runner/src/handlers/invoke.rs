@@ -1,5 +1,5 @@
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{self, Data, Query};
 use actix_web::{FromRequest as _, HttpMessage as _, HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use slipway_kernel::{ErrorCode, FunctionId, UserId};
 use slipway_models::functions::{InvokeAccepted, InvokeAnswer, InvokeRequest};
 use slipway_models::problem::ProblemBody;
 use slipway_telemetry::outgoing_headers;
-use slipway_web::{Caller, Json, Problem, UsersOutcome};
+use slipway_web::{Caller, OptionalJson, Problem, UsersOutcome};
 
 use super::idempotency::{Answer, Idempotency, key_of};
 use super::replay::accepted;
@@ -104,13 +104,8 @@ pub(super) fn traceparent() -> Option<String> {
 
 /// Reads the body. None at all stands for `{}`.
 async fn read(request: &HttpRequest, payload: web::Payload) -> Result<InvokeRequest, Problem> {
-    let headers = request.headers();
-    let is_empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length.as_bytes() == b"0");
-    if is_empty && !headers.contains_key(TRANSFER_ENCODING) {
-        return Ok(InvokeRequest::default());
-    }
-    let Json(asked) = Json::from_request(request, &mut payload.into_inner()).await?;
-    Ok(asked)
+    let OptionalJson(asked) = OptionalJson::from_request(request, &mut payload.into_inner()).await?;
+    Ok(asked.unwrap_or_default())
 }
 
 async fn answer(

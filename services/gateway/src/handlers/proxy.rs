@@ -71,7 +71,7 @@ pub(crate) async fn proxy(
     let (service, authority) = behind.find(route.upstream);
     let origin = origins::judge(&request, &behind.origins);
     let refresh_cookie = refresh_cookie(&request, route)?;
-    let caller = admit(&request, &guard, route, service, origin).await?;
+    let caller = admit(&request, &guard, route, service, origin, refresh_cookie).await?;
     let (body, length) = body::take(&request, payload, route).await?;
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut outgoing = Request::new(body);
@@ -97,6 +97,7 @@ async fn admit(
     route: &Route,
     service: &ServiceName,
     origin: Judged,
+    refresh_cookie: Option<&str>,
 ) -> Result<Option<Admitted>, Problem> {
     let app = match route.access {
         Access::Public => return Ok(None),
@@ -115,7 +116,7 @@ async fn admit(
         Err(Refusal::NoToken | Refusal::NotGranted(_)) if matches!(route.access, Access::Optional(_)) => {
             Ok(None)
         }
-        Err(Refusal::NoToken | Refusal::Token(_)) if is_known_by_refresh_cookie(request, route) => Ok(None),
+        Err(Refusal::NoToken | Refusal::Token(_)) if is_known_by(refresh_cookie, request) => Ok(None),
         admitted => admitted.map(Some).map_err(refuse),
     }
 }
@@ -132,10 +133,8 @@ fn cookies(request: &HttpRequest) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Tells a browser whose access token is over, on a route that takes its refresh token instead: the service decides.
-fn is_known_by_refresh_cookie(request: &HttpRequest, route: &Route) -> bool {
-    route.cookies == Cookies::RefreshToken
-        && !request.headers().contains_key(header::AUTHORIZATION)
-        && matches!(refresh_cookie(request, route), Ok(Some(_)))
+fn is_known_by(refresh_cookie: Option<&str>, request: &HttpRequest) -> bool {
+    refresh_cookie.is_some() && !request.headers().contains_key(header::AUTHORIZATION)
 }
 
 /// Finds the refresh token for a route that may have it.
