@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use slipway_clients::platform::Client;
 use slipway_config::Secret;
-use slipway_models::auth::{LoginRequest, RegisterRequest, Transport};
+use slipway_models::auth::{LoginRequest, RegisterRequest};
 use slipway_testkit::{TestDatabase, required_setting};
 use tempfile::TempDir;
 
@@ -171,16 +171,14 @@ impl Platform {
         let email = format!("{name}@example.org");
         let account = RegisterRequest {
             email: email.clone(),
-            password: ADMIN_PASSWORD.to_owned(),
-            username: None,
-            full_name: None,
+            password: Some(ADMIN_PASSWORD.to_owned()),
+            ..RegisterRequest::default()
         };
         self.anonymous().register(&account).await.expect("a new account");
         let login = LoginRequest {
             email: Some(email),
-            username: None,
-            password: ADMIN_PASSWORD.to_owned(),
-            transport: Transport::Bearer,
+            password: Some(ADMIN_PASSWORD.to_owned()),
+            ..LoginRequest::default()
         };
         self.anonymous().login(&login).await.expect("a session").access_token
     }

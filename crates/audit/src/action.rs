@@ -33,6 +33,10 @@ actions! {
     LOGOUT_ALL = "auth.logout_all", Info;
     /// A refresh token was used twice: its session was taken for stolen and ended.
     REFRESH_REUSED = "auth.refresh_reused", Warning;
+    /// Somebody changed their password; all of their other sessions ended.
+    PASSWORD_CHANGE = "auth.password_change", Info;
+    /// Somebody who was signed in tried to change the password and did not know it.
+    PASSWORD_CHANGE_FAILED = "auth.password_change_failed", Warning;
     /// The first superuser was made.
     SUPERUSER_CREATE = "auth.superuser_create", Warning;
 

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use slipway_kernel::{SessionId, UserId};
 use utoipa::ToSchema;
 
+use crate::passwords::Kdf;
+
 /// The cookie that holds an access token. Its prefix ties it to the host that set it, over TLS (RFC 6265bis).
 pub const ACCESS_COOKIE: &str = "__Host-slipway_access";
 /// The cookie that holds a refresh token.
@@ -72,15 +74,23 @@ impl UserStatus {
     }
 }
 
-/// `POST /auth/register`
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+/// `POST /auth/register`: with a password, or for a blind account with `auth_hash` and `kdf`.
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {
     /// The address that the account is known by.
     #[schema(example = "ada@example.org")]
     pub email: String,
-    /// 8 to 128 characters, with an upper-case letter and a special character.
-    pub password: String,
+    /// 8 to 128 characters, with an upper-case letter and a special character, where no other policy is set. Either
+    /// this or `auth_hash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// What the client derived from the password: 32 bytes, in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_hash: Option<String>,
+    /// How it derived `auth_hash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kdf: Option<Kdf>,
     /// A second name to sign in with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
@@ -123,8 +133,8 @@ pub struct UserBody {
     pub last_login_at: Option<DateTime<Utc>>,
 }
 
-/// `POST /auth/login`: an address or a user name, and the password.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+/// `POST /auth/login`: an address or a user name, and the password or what was derived from it.
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginRequest {
     /// The account's address; either this or `username`.
@@ -133,8 +143,12 @@ pub struct LoginRequest {
     /// The account's user name; either this or `email`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// The password.
-    pub password: String,
+    /// The password; either this or `auth_hash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// What the client of a blind account derived from the password: 32 bytes, in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_hash: Option<String>,
     /// How the tokens are handed over.
     #[serde(default, skip_serializing_if = "Transport::is_bearer")]
     pub transport: Transport,

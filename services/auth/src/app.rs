@@ -18,8 +18,8 @@ use utoipa::openapi::OpenApi;
 use crate::config::Config;
 use crate::routes;
 use crate::service::{
-    Accounts, AuditLog, DetailsSeal, Passwords, Purge, Revocations, Sessions, TokenOperations, Tokens,
-    ensure_superuser,
+    Accounts, AuditLog, DetailsSeal, HashingOutcomes, PasswordChanges, Passwords, Purge, Revocations,
+    Sessions, TokenOperations, Tokens, ensure_superuser,
 };
 
 /// The tables of auth.
@@ -51,8 +51,9 @@ impl Service for Auth {
         let db = Database::new(&config.database, &metrics)?;
         let (keys, audit) = tokio::task::spawn_blocking({
             let (config, db, clock) = (config.clone(), db.clone(), Arc::clone(&clock));
+            let outcomes = HashingOutcomes::new(&metrics)?;
             move || {
-                let keys = Keys::load(&config, Arc::clone(&clock))?;
+                let keys = Keys::load(&config, outcomes, Arc::clone(&clock))?;
                 let audit = AuditLog::open(db, clock, Arc::clone(&keys.audit), &config.audit)
                     .map_err(|fault| format!("the file of signed heads (AUDIT_HEADS_FILE): {fault}"))?;
                 Ok::<_, BoxError>((keys, audit))
@@ -66,6 +67,12 @@ impl Service for Auth {
         let revocations = Revocations::new(db.clone(), operations.clone(), nudges, Arc::clone(&clock));
         let seal = DetailsSeal::new(keys.sealing);
         tokio::spawn(seal.clone().seal_anew(db.clone(), stop.clone()));
+        let changes = PasswordChanges {
+            db: db.clone(),
+            passwords: keys.passwords.clone(),
+            revocations: revocations.clone(),
+            clock: Arc::clone(&clock),
+        };
         let sessions = Sessions {
             db: db.clone(),
             passwords: keys.passwords,
@@ -88,9 +95,11 @@ impl Service for Auth {
         let (accounts, sessions, verifier) =
             (Data::new(accounts), Data::new(sessions), Data::new(keys.verifier));
         let (revocations, log) = (Data::new(revocations), Data::new(audit));
+        let (changes, policy) = (Data::new(changes), Data::new(config.password_policy));
         let application = Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
             app.app_data(accounts.clone()).app_data(sessions.clone()).app_data(verifier.clone());
             app.app_data(revocations.clone()).app_data(log.clone());
+            app.app_data(changes.clone()).app_data(policy.clone());
             routes::configure(app);
         })?;
         Ok(application.on_stop(keeping.settle()))
@@ -114,7 +123,7 @@ struct Keys {
 impl Keys {
     /// Migrates first where it may, so that everything slow at a start is in one place. Blocking: making the first
     /// RSA key takes seconds.
-    fn load(config: &Config, clock: SharedClock) -> Result<Self, BoxError> {
+    fn load(config: &Config, outcomes: HashingOutcomes, clock: SharedClock) -> Result<Self, BoxError> {
         if config.database.owner_url.is_some() {
             Auth::migrate(config)?;
         }
@@ -122,7 +131,7 @@ impl Keys {
         let trusted = TrustedKeys::load(&config.keys_dir)?;
         let secret = Arc::new(SecretKey::load_or_create(&config.keys_dir, Auth::NAME)?);
         let signing = SigningKeys::load_or_create(&config.keys_dir)?;
-        let passwords = Passwords::new(Arc::clone(&secret), config.bcrypt_cost, config.hashing_threads)?;
+        let passwords = Passwords::new(Arc::clone(&secret), config.bcrypt_cost, config.hashing, outcomes)?;
         Ok(Self {
             issuer: Arc::new(AccessIssuer::new(signing, Arc::clone(&clock))),
             secret,

@@ -6,8 +6,13 @@ use slipway_db::DatabaseConfig;
 use slipway_redis::RedisUrl;
 use slipway_web::ServerConfig;
 
-use crate::domain::{Email, Password, Username};
-use crate::service::{AuditSettings, Superuser};
+use crate::domain::{Email, Password, PasswordPolicy, Username};
+use crate::service::{AuditSettings, HashingSettings, Superuser};
+
+/// How long a sign-in waits for its turn before it is told to come again.
+const HASHING_PATIENCE: Duration = Duration::from_secs(3);
+/// About what a thread does within that patience.
+const QUEUE_PER_THREAD: usize = 16;
 
 /// The settings of auth.
 #[derive(Debug, Clone)]
@@ -20,8 +25,8 @@ pub struct Config {
     pub keys_dir: PathBuf,
     /// The cost of a password's hash: bcrypt's, a power of two.
     pub bcrypt_cost: u32,
-    /// How many passwords are hashed at a time.
-    pub hashing_threads: usize,
+    pub(crate) hashing: HashingSettings,
+    pub(crate) password_policy: PasswordPolicy,
     /// Through which gateways hear of revocations at once.
     pub redis: Option<RedisUrl>,
     pub(crate) audit: AuditSettings,
@@ -31,16 +36,17 @@ pub struct Config {
 impl Config {
     /// Reads the settings; see README.md for the list.
     pub fn read(reader: &mut Reader<'_>) -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let password_policy = read_policy(reader);
         Self {
             server: ServerConfig::read(reader, "AUTH", 8101, 9101),
             database: DatabaseConfig::read(reader, "AUTH"),
             keys_dir: reader.required("KEYS_DIR").into(),
             bcrypt_cost: reader.within("AUTH_BCRYPT_COST", 12, 12..=16),
-            hashing_threads: reader.within("AUTH_HASHING_THREADS", processors, 1..=256),
+            hashing: read_hashing(reader),
+            password_policy,
             redis: RedisUrl::read(reader),
             audit: read_audit(reader),
-            superuser: read_superuser(reader),
+            superuser: read_superuser(reader, &password_policy),
         }
     }
 }
@@ -56,18 +62,33 @@ fn read_audit(reader: &mut Reader<'_>) -> AuditSettings {
     }
 }
 
-fn read_superuser(reader: &mut Reader<'_>) -> Superuser {
+fn read_hashing(reader: &mut Reader<'_>) -> HashingSettings {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = reader.within("AUTH_HASHING_THREADS", processors, 1..=256);
+    let queue = reader.within("AUTH_HASHING_QUEUE", threads * QUEUE_PER_THREAD, 1..=100_000);
+    HashingSettings { threads, queue, patience: HASHING_PATIENCE }
+}
+
+fn read_policy(reader: &mut Reader<'_>) -> PasswordPolicy {
+    let usual = PasswordPolicy::default();
+    PasswordPolicy {
+        min_length: reader.within("AUTH_PASSWORD_MIN_LENGTH", usual.min_length, PasswordPolicy::MIN_LENGTHS),
+        composition: reader.or("AUTH_PASSWORD_COMPOSITION", usual.composition),
+    }
+}
+
+fn read_superuser(reader: &mut Reader<'_>, policy: &PasswordPolicy) -> Superuser {
     let dev_mode = reader.or("DEV_MODE", false);
     Superuser {
         username: reader.or("ADMIN_USERNAME", Username::admin()),
         email: reader.or("ADMIN_EMAIL", Email::admin()),
-        password: reader.optional("ADMIN_PASSWORD").map(|text| read_password(reader, text, dev_mode)),
+        password: reader.optional("ADMIN_PASSWORD").map(|text| read_password(reader, text, dev_mode, policy)),
     }
 }
 
 /// A password that breaks the policy, such as a well-known one, will do for development alone.
-fn read_password(reader: &mut Reader<'_>, text: String, dev_mode: bool) -> Password {
-    if let Err(broken) = Password::parse(&text)
+fn read_password(reader: &mut Reader<'_>, text: String, dev_mode: bool, policy: &PasswordPolicy) -> Password {
+    if let Err(broken) = Password::parse(&text, policy)
         && !dev_mode
     {
         for rule in broken {

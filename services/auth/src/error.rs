@@ -8,7 +8,7 @@ use slipway_web::Problem;
 use slipway_web::http::StatusCode;
 use slipway_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
 
-use crate::domain::RegistrationFaults;
+use crate::domain::FieldFaults;
 
 /// What auth can answer other than what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub(crate) enum AuthError {
     #[error("there is an account with this user name")]
     UsernameTaken,
     #[error("fields are at fault")]
-    Invalid(RegistrationFaults),
+    Invalid(FieldFaults),
     #[error("name the account by either email or username")]
     AmbiguousLogin,
     #[error(transparent)]
@@ -57,6 +57,12 @@ pub(crate) enum AuthError {
     Sealing(#[from] SealError),
     #[error("a password cannot be hashed: {0}")]
     Hashing(#[from] bcrypt::BcryptError),
+    #[error("a derived hash cannot be hashed: {0}")]
+    BlindHashing(#[from] argon2::password_hash::Error),
+    #[error("a thread that hashes failed")]
+    HashingFailed,
+    #[error("the threads that hash do not start: {0}")]
+    HashingThreads(std::io::Error),
     #[error("blocking work did not come to its end: {0}")]
     Blocking(#[from] tokio::task::JoinError),
 }
@@ -92,13 +98,19 @@ impl From<AuthError> for Problem {
                 let problem = Self::validation(faults.fields);
                 if faults.weak_password { problem.coded(ErrorCode::new("weak_password")) } else { problem }
             }
-            AuthError::Overloaded => Self::unavailable(error),
+            AuthError::Overloaded => {
+                let told = "too many sign-ins at once; try again shortly";
+                Self::unavailable(error).coded(ErrorCode::new("overloaded")).detailed(told)
+            }
             AuthError::Database(cause) if cause.is_transient() => Self::unavailable(cause),
             AuthError::Database(_)
             | AuthError::Heads(_)
             | AuthError::Signing(_)
             | AuthError::Sealing(_)
             | AuthError::Hashing(_)
+            | AuthError::BlindHashing(_)
+            | AuthError::HashingFailed
+            | AuthError::HashingThreads(_)
             | AuthError::Blocking(_) => Self::internal(error),
         }
     }

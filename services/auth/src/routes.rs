@@ -1,6 +1,6 @@
 //! The only table of auth's URLs.
 
-use actix_web::web::{ServiceConfig, delete, get, post};
+use actix_web::web::{ServiceConfig, delete, get, post, put};
 use slipway_models::auth::CookieAnswer;
 use slipway_models::problem::ProblemBody;
 use slipway_web::resource;
@@ -10,6 +10,8 @@ use crate::handlers;
 
 pub(crate) fn configure(app: &mut ServiceConfig) {
     app.service(resource("/api/v1/auth/register").route(post().to(handlers::register)))
+        .service(resource("/api/v1/auth/prelogin").route(get().to(handlers::prelogin)))
+        .service(resource("/api/v1/auth/password").route(put().to(handlers::change_password)))
         .service(resource("/api/v1/auth/login").route(post().to(handlers::login)))
         .service(resource("/api/v1/auth/refresh").route(post().to(handlers::refresh)))
         .service(resource("/api/v1/auth/logout").route(post().to(handlers::logout)))
@@ -30,6 +32,8 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
 #[openapi(
     paths(
         handlers::register,
+        handlers::prelogin,
+        handlers::change_password,
         handlers::login,
         handlers::refresh,
         handlers::logout,

@@ -12,6 +12,8 @@ diesel::table! {
         created_at -> Timestamptz,
         last_login_at -> Nullable<Timestamptz>,
         token_generation -> Int8,
+        kdf_iterations -> Nullable<Int4>,
+        kdf_salt -> Nullable<Bytea>,
     }
 }
 

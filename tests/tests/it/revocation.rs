@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use slipway_clients::platform::Client;
 use slipway_config::Secret;
 use slipway_end_to_end::{ADMIN_PASSWORD, Mode, Platform, eventually};
-use slipway_models::auth::{LoginRequest, REVOCATIONS_CHANNEL, TokenAnswer, Transport};
+use slipway_models::auth::{LoginRequest, REVOCATIONS_CHANNEL, TokenAnswer};
 use slipway_testkit::TestRedis;
 
 async fn login(platform: &Platform) -> TokenAnswer {
-    let (email, password) = (Some("ada@example.org".to_owned()), ADMIN_PASSWORD.to_owned());
-    let login = LoginRequest { email, username: None, password, transport: Transport::Bearer };
+    let (email, password) = (Some("ada@example.org".to_owned()), Some(ADMIN_PASSWORD.to_owned()));
+    let login = LoginRequest { email, password, ..LoginRequest::default() };
     platform.anonymous().login(&login).await.unwrap()
 }
 

@@ -28,7 +28,13 @@ pub(crate) async fn run(options: Login, store: &Store, output: &Output) -> Resul
     };
     let password = password(options.password_stdin).await?;
     let (email, username) = if user.contains('@') { (Some(user), None) } else { (None, Some(user)) };
-    let login = LoginRequest { email, username, password, transport: Transport::Bearer };
+    let login = LoginRequest {
+        email,
+        username,
+        password: Some(password),
+        auth_hash: None,
+        transport: Transport::Bearer,
+    };
     let answer = client.login(&login).await;
     let tokens = answer.map_err(|fault| {
         let refused = fault.code() == Some("invalid_credentials");

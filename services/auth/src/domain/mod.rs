@@ -2,18 +2,23 @@
 
 mod audit;
 mod email;
+mod field_faults;
 mod handle;
 mod password;
+mod proof;
 mod registration;
 mod session;
 mod session_details;
 mod user;
+mod well_known;
 
 pub(crate) use audit::{AuditFilter, AuditRow, RowHash, Tip, fault};
 pub(crate) use email::Email;
+pub(crate) use field_faults::FieldFaults;
 pub(crate) use handle::Handle;
-pub(crate) use password::{BrokenRule, Password};
-pub(crate) use registration::{Registration, RegistrationFaults};
+pub(crate) use password::{BrokenRule, Password, PasswordPolicy};
+pub(crate) use proof::{ClientKdf, GivenProof, NewProof, Proof, ProofPointers};
+pub(crate) use registration::Registration;
 pub(crate) use session::{RefreshToken, Session};
 pub(crate) use session_details::SessionDetails;
 pub(crate) use user::{Login, NewUser, User, Username};

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use slipway_kernel::UserId;
 use slipway_models::auth::{UserBody, UserStatus, UserType};
 
-use super::{Email, Handle};
+use super::{ClientKdf, Email, Handle};
 
 /// An account.
 #[derive(Debug, Clone)]
@@ -49,6 +49,8 @@ pub(crate) struct NewUser {
     pub(crate) username: Option<Username>,
     pub(crate) full_name: Option<String>,
     pub(crate) password_hash: String,
+    /// How its client derives, where it is a blind account.
+    pub(crate) kdf: Option<ClientKdf>,
     pub(crate) user_type: UserType,
     pub(crate) created_at: DateTime<Utc>,
 }

@@ -4,7 +4,7 @@ use slipway_models::auth::{LoginRequest, TokenAnswer};
 use slipway_models::problem::ProblemBody;
 use slipway_web::{Problem, RequestOrigin};
 
-use crate::domain::Login;
+use crate::domain::{FieldFaults, Login, Proof, ProofPointers};
 use crate::error::AuthError;
 use crate::handlers::browser::{Browser, tokens};
 use crate::handlers::password_grant::SignIn;
@@ -13,7 +13,7 @@ use crate::service::Sessions;
 /// Starts a session.
 ///
 /// With the transport `cookie` the tokens are set as cookies and left out of the body; that is for pages of this host
-/// and of those that are set (`GATEWAY_ORIGINS`). The form of OAuth 2.0's password grant is taken as well.
+/// and of those that are set (`GATEWAY_ORIGINS`). A blind account is proved by `auth_hash`. The form of OAuth 2.0's password grant is taken as well.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/login",
@@ -24,7 +24,8 @@ use crate::service::Sessions;
         (status = 400, description = "`unsupported_grant_type`, of a form", body = ProblemBody),
         (status = 401, description = "`invalid_credentials`", body = ProblemBody),
         (status = 403, description = "`account_pending` or `account_disabled`, after a right password alone; `origin_refused`", body = ProblemBody),
-        (status = 503, description = "Too many sign-ins at once", body = ProblemBody),
+        (status = 422, description = "`validation_failed`", body = ProblemBody),
+        (status = 503, description = "`overloaded`: too many sign-ins at once", body = ProblemBody),
     )
 )]
 #[tracing::instrument(skip_all)]
@@ -41,6 +42,13 @@ pub(crate) async fn login(
         (None, Some(username)) => username.trim().parse().ok().map(Login::Username),
         _ => return Err(AuthError::AmbiguousLogin.into()),
     };
-    let answer = sessions.login(login, &request.password, browser.details(), origin).await?;
+    let proof = read_proof(request.password, request.auth_hash.as_deref())?;
+    let answer = sessions.login(login, &proof, browser.details(), origin).await?;
     Ok(tokens(&answer, request.transport))
+}
+
+fn read_proof(password: Option<String>, auth_hash: Option<&str>) -> Result<Proof, AuthError> {
+    let mut faults = FieldFaults::default();
+    let proof = Proof::read(password, auth_hash, &ProofPointers::PLAIN, &mut faults);
+    proof.ok_or(AuthError::Invalid(faults))
 }

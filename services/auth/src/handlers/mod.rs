@@ -2,6 +2,7 @@
 
 mod audit;
 mod browser;
+mod change_password;
 mod end_session;
 mod jwks;
 mod login;
@@ -9,6 +10,7 @@ mod logout;
 mod logout_all;
 mod me;
 mod password_grant;
+mod prelogin;
 mod refresh;
 mod register;
 mod revocations;
@@ -17,12 +19,14 @@ mod take_audit;
 mod verify_audit;
 
 pub(crate) use audit::*;
+pub(crate) use change_password::*;
 pub(crate) use end_session::*;
 pub(crate) use jwks::*;
 pub(crate) use login::*;
 pub(crate) use logout::*;
 pub(crate) use logout_all::*;
 pub(crate) use me::*;
+pub(crate) use prelogin::*;
 pub(crate) use refresh::*;
 pub(crate) use register::*;
 pub(crate) use revocations::*;

@@ -49,7 +49,8 @@ fn read_form(body: &[u8]) -> Result<LoginRequest, Problem> {
         return Err(AuthError::UnsupportedGrant.into());
     }
     let (email, username) = if name.contains('@') { (Some(name), None) } else { (None, Some(name)) };
-    Ok(LoginRequest { email, username, password, transport: Transport::Bearer })
+    let password = Some(password);
+    Ok(LoginRequest { email, username, password, auth_hash: None, transport: Transport::Bearer })
 }
 
 #[cfg(test)]
@@ -61,7 +62,7 @@ mod tests {
         let login =
             read_form(b"grant_type=password&username=ada%40example.org&password=a+b%26c&scope=x").unwrap();
         assert_eq!(login.email.as_deref(), Some("ada@example.org"));
-        assert_eq!((login.password.as_str(), login.transport), ("a b&c", Transport::Bearer));
+        assert_eq!((login.password.as_deref(), login.transport), (Some("a b&c"), Transport::Bearer));
         let login = read_form(b"grant_type=password&username=ada&password=x").unwrap();
         assert_eq!((login.email, login.username.as_deref()), (None, Some("ada")));
     }

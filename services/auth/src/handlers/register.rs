@@ -4,11 +4,13 @@ use slipway_models::auth::{RegisterAnswer, RegisterRequest, UserType};
 use slipway_models::problem::ProblemBody;
 use slipway_web::{Json, Problem, RequestOrigin};
 
-use crate::domain::Registration;
+use crate::domain::{PasswordPolicy, Registration};
 use crate::error::AuthError;
 use crate::service::Accounts;
 
 /// Makes an account.
+///
+/// With `auth_hash` and `kdf` in the place of a password it is a blind one: the platform never sees its password.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/register",
@@ -18,15 +20,17 @@ use crate::service::Accounts;
         (status = 201, description = "The account was made", body = RegisterAnswer),
         (status = 409, description = "`email_taken` or `username_taken`", body = ProblemBody),
         (status = 422, description = "`weak_password`, which names each broken rule, or `validation_failed`", body = ProblemBody),
+        (status = 503, description = "`overloaded`: too many sign-ins at once", body = ProblemBody),
     )
 )]
 #[tracing::instrument(skip_all)]
 pub(crate) async fn register(
     accounts: Data<Accounts>,
+    policy: Data<PasswordPolicy>,
     RequestOrigin(origin): RequestOrigin,
     Json(request): Json<RegisterRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let registration = Registration::try_from(request).map_err(AuthError::Invalid)?;
+    let registration = Registration::check(request, &policy).map_err(AuthError::Invalid)?;
     let user = accounts.register(registration, UserType::Regular, Some(origin)).await?;
     Ok(HttpResponse::Created().json(RegisterAnswer { user: user.into() }))
 }

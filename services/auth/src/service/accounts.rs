@@ -4,7 +4,7 @@ use slipway_kernel::{Origin, SharedClock, UserId};
 use slipway_models::audit::AuditActor;
 use slipway_models::auth::UserType;
 
-use crate::domain::{Handle, NewUser, Registration, User};
+use crate::domain::{ClientKdf, Email, Handle, NewUser, Registration, User};
 use crate::error::AuthError;
 use crate::service::Passwords;
 use crate::store;
@@ -33,6 +33,7 @@ impl Accounts {
         user_type: UserType,
         origin: Option<Origin>,
     ) -> Result<User, AuthError> {
+        let hash = self.passwords.hash(self.passwords.turn()?, &registration.proof).await?;
         let source = NewUser::handle_source(registration.username.as_ref(), &registration.email);
         let mut user = NewUser {
             id: UserId::generate(),
@@ -40,7 +41,8 @@ impl Accounts {
             email: registration.email,
             username: registration.username,
             full_name: registration.full_name,
-            password_hash: self.passwords.hash(registration.password.expose()).await?,
+            password_hash: hash,
+            kdf: registration.proof.kdf(),
             user_type,
             created_at: self.clock.now(),
         };
@@ -60,6 +62,18 @@ impl Accounts {
     /// Finds the account of an id.
     pub(crate) async fn find(&self, id: UserId) -> Result<Option<User>, AuthError> {
         self.db.run("user.find", move |connection| Ok(store::users::find(connection, id)?)).await
+    }
+
+    /// Tells how the client of an account derives. Where it is no blind account, or none at all, that is made up.
+    pub(crate) async fn kdf(&self, email: Email) -> Result<ClientKdf, AuthError> {
+        let made_up = self.passwords.made_up_kdf(&email);
+        let known = self
+            .db
+            .run("user.find_kdf", move |connection| {
+                store::users::find_kdf(connection, &email).map_err(AuthError::from)
+            })
+            .await?;
+        Ok(known.unwrap_or(made_up))
     }
 
     async fn insert(&self, user: NewUser, origin: Option<Origin>) -> Result<User, DbError> {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod password_changes;
 mod passwords;
 mod purge;
 mod revocations;
@@ -16,7 +17,8 @@ mod tokens;
 
 pub(crate) use accounts::Accounts;
 pub(crate) use audit::{AuditLog, AuditSettings};
-pub(crate) use passwords::Passwords;
+pub(crate) use password_changes::PasswordChanges;
+pub(crate) use passwords::{HashingOutcomes, HashingSettings, Passwords};
 pub(crate) use purge::Purge;
 pub(crate) use revocations::Revocations;
 pub(crate) use session_details::DetailsSeal;

@@ -6,7 +6,7 @@ use slipway_kernel::{Origin, Page, PageRequest, SessionId, SharedClock, UserId};
 use slipway_models::audit::AuditActor;
 use slipway_models::auth::{SessionBody, TokenAnswer, UserStatus};
 
-use crate::domain::{Login, Session, SessionDetails, User};
+use crate::domain::{Login, Proof, Session, SessionDetails, User};
 use crate::error::AuthError;
 use crate::service::passwords::Comparison;
 use crate::service::revocations::Revoked;
@@ -34,15 +34,16 @@ impl Sessions {
         self.tokens.jwks()
     }
 
-    /// Starts a session for the right password. What is wrong with an account is told only after that.
+    /// Starts a session for the right proof. What is wrong with an account is told only after that.
     /// `None` stands for what can name no account.
     pub(crate) async fn login(
         &self,
         login: Option<Login>,
-        password: &str,
+        proof: &Proof,
         details: &SessionDetails,
         origin: Origin,
     ) -> Result<TokenAnswer, AuthError> {
+        let turn = self.passwords.turn()?;
         let found = self
             .db
             .run("user.find_credentials", move |connection| {
@@ -51,7 +52,7 @@ impl Sessions {
             })
             .await?;
         let hash = found.as_ref().map(|credentials| credentials.password_hash.clone());
-        let comparison = self.passwords.compare(password, hash).await?;
+        let comparison = self.passwords.compare(turn, proof, hash).await?;
         let account = found.as_ref().map(|credentials| credentials.user.id);
         let started = match (found, comparison) {
             (Some(found), Comparison::Right) => self.start(found, None, details, origin.clone()).await,
@@ -276,7 +277,7 @@ fn refusal(error: &AuthError) -> Option<&'static str> {
 }
 
 /// Admits an account to a session, unless its password is another by now or it may not sign in.
-fn admit(current: Option<Credentials>, compared_hash: &str) -> Result<User, AuthError> {
+pub(super) fn admit(current: Option<Credentials>, compared_hash: &str) -> Result<User, AuthError> {
     let user = current
         .filter(|current| current.password_hash == compared_hash)
         .map(|current| current.user)

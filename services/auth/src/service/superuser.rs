@@ -4,7 +4,7 @@ use slipway_db::Database;
 use slipway_jwt::KeyError;
 use slipway_models::auth::UserType;
 
-use crate::domain::{Email, Password, Registration, Username};
+use crate::domain::{Email, NewProof, Password, Registration, Username};
 use crate::error::AuthError;
 use crate::service::Accounts;
 use crate::store;
@@ -40,7 +40,8 @@ pub(crate) async fn ensure_superuser(
             password.expose()
         );
     }
-    let registration = Registration { email, password, username: Some(username), full_name: None };
+    let proof = NewProof::Password(password);
+    let registration = Registration { email, proof, username: Some(username), full_name: None };
     match accounts.register(registration, UserType::Admin, None).await {
         // Another replica was faster. An account that runs nothing must not pass for it.
         Err(AuthError::EmailTaken | AuthError::UsernameTaken) if admin_exists(db).await? => {

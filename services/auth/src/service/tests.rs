@@ -17,6 +17,7 @@ pub(super) fn insert_user(connection: &mut PgConnection) -> UserId {
         username: None,
         full_name: None,
         password_hash: String::new(),
+        kdf: None,
         user_type: UserType::Regular,
         created_at: fixed_clock().now(),
     };

@@ -5,7 +5,7 @@ use slipway_kernel::UserId;
 use slipway_models::auth::{UserStatus, UserType};
 use uuid::Uuid;
 
-use crate::domain::{Login, NewUser, User, Username};
+use crate::domain::{ClientKdf, Email, Login, NewUser, User, Username};
 use crate::schema::users;
 
 /// An account with what is compared at a sign-in.
@@ -63,6 +63,7 @@ pub(crate) fn insert(connection: &mut PgConnection, user: &NewUser) -> Result<Us
             users::username.eq(user.username.as_ref().map(Username::as_str)),
             users::full_name.eq(&user.full_name),
             users::password_hash.eq(&user.password_hash),
+            kdf_columns(user.kdf),
             users::user_type.eq(user.user_type.as_str()),
             users::status.eq(UserStatus::Active.as_str()),
             users::email_verified.eq(false),
@@ -99,6 +100,29 @@ pub(crate) fn lock_credentials(
     Ok(query.first(connection).optional()?.map(Credentials::from))
 }
 
+/// Finds an account by its id, with what is compared.
+pub(crate) fn find_credentials_by_id(
+    connection: &mut PgConnection,
+    id: UserId,
+) -> Result<Option<Credentials>, DbError> {
+    let row = users::table.find(id.as_uuid()).select(Row::as_select()).first(connection).optional()?;
+    Ok(row.map(Credentials::from))
+}
+
+/// Finds how the client of a blind account derives.
+pub(crate) fn find_kdf(connection: &mut PgConnection, email: &Email) -> Result<Option<ClientKdf>, DbError> {
+    let row: Option<(Option<i32>, Option<Vec<u8>>)> = users::table
+        .filter(users::email.eq(email.as_str()))
+        .select((users::kdf_iterations, users::kdf_salt))
+        .first(connection)
+        .optional()?;
+    let kdf = row.and_then(|(iterations, salt)| {
+        let (iterations, salt) = (iterations?.try_into().ok()?, salt?.try_into().ok()?);
+        Some(ClientKdf { iterations, salt })
+    });
+    Ok(kdf)
+}
+
 /// Tells whether there is an account that runs the platform.
 pub(crate) fn admin_exists(connection: &mut PgConnection) -> Result<bool, DbError> {
     let admins = users::table.filter(users::user_type.eq(UserType::Admin.as_str()));
@@ -121,6 +145,27 @@ pub(crate) fn update_password_hash(
 ) -> Result<(), DbError> {
     diesel::update(users::table.find(id.as_uuid())).set(users::password_hash.eq(hash)).execute(connection)?;
     Ok(())
+}
+
+/// Puts a new password in the place of the one before, or another kind of account's proof.
+pub(crate) fn update_password(
+    connection: &mut PgConnection,
+    id: UserId,
+    hash: &str,
+    kdf: Option<ClientKdf>,
+) -> Result<(), DbError> {
+    diesel::update(users::table.find(id.as_uuid()))
+        .set((users::password_hash.eq(hash), kdf_columns(kdf)))
+        .execute(connection)?;
+    Ok(())
+}
+
+type KdfColumns =
+    (diesel::dsl::Eq<users::kdf_iterations, Option<i32>>, diesel::dsl::Eq<users::kdf_salt, Option<Vec<u8>>>);
+
+fn kdf_columns(kdf: Option<ClientKdf>) -> KdfColumns {
+    let iterations = kdf.and_then(|kdf| i32::try_from(kdf.iterations).ok());
+    (users::kdf_iterations.eq(iterations), users::kdf_salt.eq(kdf.map(|kdf| kdf.salt.to_vec())))
 }
 
 /// Raises the generation of an account's access tokens; returns the new one, or `None` where there is no account.

@@ -1,7 +1,7 @@
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use slipway_auth::{Auth, Config, MIGRATIONS};
@@ -85,6 +85,12 @@ impl TestAuth {
         answer.json().await.unwrap()
     }
 
+    /// Registers a blind account whose client derived 32 bytes of this value.
+    pub(crate) async fn register_blind(&self, email: &str, byte: u8) {
+        let account = json!({"email": email, "auth_hash": auth_hash(byte), "kdf": kdf()});
+        assert_eq!(self.post("/api/v1/auth/register", account).await.status(), StatusCode::CREATED);
+    }
+
     pub(crate) async fn login(&self, email: &str) -> Value {
         let answer = self.post("/api/v1/auth/login", json!({"email": email, "password": PASSWORD})).await;
         assert_eq!(answer.status(), StatusCode::OK);
@@ -133,6 +139,16 @@ impl TestAuth {
     }
 }
 
+/// What the client of a blind account derived: 32 bytes of one value.
+pub(crate) fn auth_hash(byte: u8) -> String {
+    STANDARD.encode([byte; 32])
+}
+
+/// How it derived that.
+pub(crate) fn kdf() -> Value {
+    json!({"algorithm": "pbkdf2-sha256", "iterations": 700_000, "salt": "c2l4dGVlbiBieXRlcyE1Ng=="})
+}
+
 /// Reads the claims of the access token.
 pub(crate) fn claims(tokens: &Value) -> Value {
     let claims = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap();
@@ -166,6 +182,8 @@ fn config(database: &TestDatabase, callers: &Callers, settings: &[(&str, &str)])
         ("AUTH_PORT", "0"),
         ("AUTH_OPERATIONS_PORT", "0"),
         ("AUTH_WORKERS", "1"),
+        // Tests that ask for much at once ask for all of it.
+        ("AUTH_HASHING_QUEUE", "1000"),
         ("KEYS_DIR", keys_dir),
         ("ADMIN_PASSWORD", PASSWORD),
     ];

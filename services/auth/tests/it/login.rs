@@ -106,7 +106,7 @@ async fn what_happens_to_an_account_during_a_sign_in_counts() {
     assert!(!dump(&auth).contains("revoked_at"), "no session was started");
 }
 
-fn is_waiting(auth: &TestAuth) -> bool {
+pub(crate) fn is_waiting(auth: &TestAuth) -> bool {
     #[derive(diesel::QueryableByName)]
     struct Waiting {
         #[diesel(sql_type = diesel::sql_types::Bool)]

@@ -4,13 +4,16 @@
 mod audit;
 mod authz;
 mod bad_input;
+mod blind;
 mod cookies;
+mod flood;
 mod forwarding;
 mod harness;
 mod login;
 mod logout;
 mod migrations;
 mod outage;
+mod password_change;
 mod password_grant;
 mod program;
 mod refresh;

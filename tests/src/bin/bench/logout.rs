@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use slipway_clients::platform::Client;
 use slipway_config::Secret;
 use slipway_end_to_end::{ADMIN_PASSWORD, Mode, Platform};
-use slipway_models::auth::{LoginRequest, RegisterRequest, Transport};
+use slipway_models::auth::{LoginRequest, RegisterRequest};
 use slipway_testkit::TestRedis;
 
 use crate::figures::{Figures, target};
@@ -47,11 +47,11 @@ async fn measure_with(what: &str, settings: &[(&str, &str)]) {
 
 async fn register(platform: &Platform) -> LoginRequest {
     let email = "logout@example.org".to_owned();
-    let password = ADMIN_PASSWORD.to_owned();
+    let password = Some(ADMIN_PASSWORD.to_owned());
     let account =
-        RegisterRequest { email: email.clone(), password: password.clone(), username: None, full_name: None };
+        RegisterRequest { email: email.clone(), password: password.clone(), ..RegisterRequest::default() };
     platform.anonymous().register(&account).await.expect("a new account");
-    LoginRequest { email: Some(email), username: None, password, transport: Transport::Bearer }
+    LoginRequest { email: Some(email), password, ..LoginRequest::default() }
 }
 
 /// Asks without a pause until the token is refused; returns how long that took.

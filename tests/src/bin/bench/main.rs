@@ -16,11 +16,13 @@ mod direct;
 mod figures;
 mod function;
 mod idle;
+mod logins;
 mod logout;
 mod outcomes;
 mod owners;
 mod recovery;
 mod throughput;
+mod timing;
 mod warm;
 
 use std::process::ExitCode;
@@ -37,9 +39,11 @@ enum Theme {
     Owners,
     Recovery,
     Logout,
+    Logins,
+    Timing,
 }
 
-const THEMES: [(&str, Theme); 9] = [
+const THEMES: [(&str, Theme); 11] = [
     ("warm", Theme::Warm),
     ("throughput", Theme::Throughput),
     ("cold", Theme::Cold),
@@ -49,6 +53,8 @@ const THEMES: [(&str, Theme); 9] = [
     ("owners", Theme::Owners),
     ("recovery", Theme::Recovery),
     ("logout", Theme::Logout),
+    ("logins", Theme::Logins),
+    ("timing", Theme::Timing),
 ];
 
 #[tokio::main]
@@ -74,6 +80,8 @@ async fn main() -> ExitCode {
             Theme::Owners => owners::measure().await,
             Theme::Recovery => recovery::measure().await,
             Theme::Logout => logout::measure().await,
+            Theme::Logins => logins::measure().await,
+            Theme::Timing => timing::measure().await,
         }
         println!();
     }

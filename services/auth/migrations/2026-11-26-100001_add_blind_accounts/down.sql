@@ -1,0 +1,1 @@
+ALTER TABLE users DROP COLUMN kdf_iterations, DROP COLUMN kdf_salt;
