@@ -37,6 +37,14 @@ actions! {
     PASSWORD_CHANGE = "auth.password_change", Info;
     /// Somebody who was signed in tried to change the password and did not know it.
     PASSWORD_CHANGE_FAILED = "auth.password_change_failed", Warning;
+    /// Somebody asked for a link to choose a new password, for whatever address.
+    PASSWORD_FORGOT = "auth.password_forgot", Info;
+    /// Somebody chose a new password by a link; all sessions ended.
+    PASSWORD_RESET = "auth.password_reset", Warning;
+    /// Somebody showed by a link that an address is theirs.
+    EMAIL_VERIFY = "auth.email_verify", Info;
+    /// Somebody wanted to make an account for an address that has one.
+    REGISTER_KNOWN = "auth.register_known", Info;
     /// The first superuser was made.
     SUPERUSER_CREATE = "auth.superuser_create", Warning;
 

@@ -86,6 +86,8 @@ typed_id! {
     FunctionId = "function";
     /// One container that a function runs in.
     InstanceId = "instance";
+    /// A letter on its way.
+    LetterId = "letter";
     /// One line of a function's log.
     LogLineId = "log line";
     /// One request, as logs and problem answers name it.

@@ -52,3 +52,44 @@ pub struct ChangePasswordRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_kdf: Option<Kdf>,
 }
+
+/// `POST /auth/password/forgot`
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForgotPasswordRequest {
+    /// The account's address.
+    #[schema(example = "ada@example.org")]
+    pub email: String,
+}
+
+/// `POST /auth/password/reset`: the token of a letter's link, and what shall prove from now on whose account it is.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResetPasswordRequest {
+    /// What stands after `#token=` in the link.
+    pub token: String,
+    /// The new password; either this or `new_auth_hash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_password: Option<String>,
+    /// What the client derived from the new password: 32 bytes, in base64. The account is a blind one then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_auth_hash: Option<String>,
+    /// How it derived `new_auth_hash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_kdf: Option<Kdf>,
+}
+
+/// `POST /auth/email/verify`
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyEmailRequest {
+    /// What stands after `#token=` in the letter's link.
+    pub token: String,
+}
+
+/// An answer that is the same whatever came of the request: what did, a letter says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AcceptedAnswer {
+    /// A sentence for people.
+    pub message: String,
+}

@@ -10,10 +10,12 @@
 mod callers;
 mod database;
 mod redis;
+mod smtp;
 
 pub use callers::{Callers, TestCaller};
 pub use database::TestDatabase;
 pub use redis::TestRedis;
+pub use smtp::{TestLetter, TestSmtp};
 
 use std::sync::Arc;
 

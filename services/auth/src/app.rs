@@ -11,6 +11,7 @@ use slipway_models::auth::REVOCATIONS_CHANNEL;
 use slipway_redis::Nudges;
 use slipway_sealing::SealingKeys;
 use slipway_web::{Application, BoxError, Context, Readiness, Service};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -18,8 +19,9 @@ use utoipa::openapi::OpenApi;
 use crate::config::Config;
 use crate::routes;
 use crate::service::{
-    Accounts, AuditLog, DetailsSeal, HashingOutcomes, PasswordChanges, Passwords, Purge, Revocations,
-    Sessions, TokenOperations, Tokens, ensure_superuser,
+    Accounts, AuditLog, DetailsSeal, HashingOutcomes, LetterSender, LetterSettings, Letters, LinkTokens,
+    PasswordChanges, Passwords, Purge, Recovery, Revocations, Sessions, TokenOperations, Tokens,
+    ensure_superuser,
 };
 
 /// The tables of auth.
@@ -60,13 +62,28 @@ impl Service for Auth {
             }
         })
         .await??;
-        let accounts = Accounts::new(db.clone(), keys.passwords.clone(), Arc::clone(&clock));
+        let letters = send_letters(config.letters, &db, &keys, &clock, &stop)?;
+        let accounts = Accounts {
+            db: db.clone(),
+            passwords: keys.passwords.clone(),
+            letters: letters.clone(),
+            rules: config.registration,
+            clock: Arc::clone(&clock),
+        };
         let operations = TokenOperations::new(&metrics)?;
         let nudges =
             config.redis.as_ref().map(|redis| Nudges::start(redis, REVOCATIONS_CHANNEL, stop.clone()));
         let revocations = Revocations::new(db.clone(), operations.clone(), nudges, Arc::clone(&clock));
         let seal = DetailsSeal::new(keys.sealing);
         tokio::spawn(seal.clone().seal_anew(db.clone(), stop.clone()));
+        let recovery = Recovery {
+            db: db.clone(),
+            passwords: keys.passwords.clone(),
+            letters,
+            tokens: LinkTokens::new(Arc::clone(&keys.secret)),
+            revocations: revocations.clone(),
+            clock: Arc::clone(&clock),
+        };
         let changes = PasswordChanges {
             db: db.clone(),
             passwords: keys.passwords.clone(),
@@ -80,6 +97,7 @@ impl Service for Auth {
             seal,
             revocations: revocations.clone(),
             operations,
+            email_verification: config.registration.email_verification,
             clock: Arc::clone(&clock),
         };
         ensure_superuser(&db, &accounts, config.superuser.clone())
@@ -96,10 +114,11 @@ impl Service for Auth {
             (Data::new(accounts), Data::new(sessions), Data::new(keys.verifier));
         let (revocations, log) = (Data::new(revocations), Data::new(audit));
         let (changes, policy) = (Data::new(changes), Data::new(config.password_policy));
+        let recovery = Data::new(recovery);
         let application = Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
             app.app_data(accounts.clone()).app_data(sessions.clone()).app_data(verifier.clone());
             app.app_data(revocations.clone()).app_data(log.clone());
-            app.app_data(changes.clone()).app_data(policy.clone());
+            app.app_data(changes.clone()).app_data(policy.clone()).app_data(recovery.clone());
             routes::configure(app);
         })?;
         Ok(application.on_stop(keeping.settle()))
@@ -141,6 +160,22 @@ impl Keys {
             verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),
         })
     }
+}
+
+/// Has letters sent that are ordered, where there is a way to send them.
+fn send_letters(
+    settings: Option<LetterSettings>,
+    db: &Database,
+    keys: &Keys,
+    clock: &SharedClock,
+    stop: &CancellationToken,
+) -> Result<Letters, BoxError> {
+    let Some(settings) = settings else { return Ok(Letters::none()) };
+    let (seal, tokens) = (Arc::clone(&keys.sealing), LinkTokens::new(Arc::clone(&keys.secret)));
+    let sender = LetterSender::new(settings, db.clone(), Arc::clone(&seal), tokens, Arc::clone(clock))?;
+    let wake = Arc::new(Notify::new());
+    tokio::spawn(sender.send_all(Arc::clone(&wake), stop.clone()));
+    Ok(Letters::new(seal, wake))
 }
 
 async fn purge(purge: Purge, stop: CancellationToken) {

@@ -3,11 +3,14 @@ use std::time::Duration;
 
 use slipway_config::Reader;
 use slipway_db::DatabaseConfig;
+use slipway_mail::MailConfig;
 use slipway_redis::RedisUrl;
 use slipway_web::ServerConfig;
 
-use crate::domain::{Email, Password, PasswordPolicy, Username};
-use crate::service::{AuditSettings, HashingSettings, Superuser};
+use crate::domain::{
+    Email, Password, PasswordPolicy, PublicUrl, RegistrationMode, RegistrationRules, Username,
+};
+use crate::service::{AuditSettings, Delivery, HashingSettings, LetterSettings, Superuser};
 
 /// How long a sign-in waits for its turn before it is told to come again.
 const HASHING_PATIENCE: Duration = Duration::from_secs(3);
@@ -27,6 +30,8 @@ pub struct Config {
     pub bcrypt_cost: u32,
     pub(crate) hashing: HashingSettings,
     pub(crate) password_policy: PasswordPolicy,
+    pub(crate) registration: RegistrationRules,
+    pub(crate) letters: Option<LetterSettings>,
     /// Through which gateways hear of revocations at once.
     pub redis: Option<RedisUrl>,
     pub(crate) audit: AuditSettings,
@@ -37,6 +42,8 @@ impl Config {
     /// Reads the settings; see README.md for the list.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let password_policy = read_policy(reader);
+        let letters = read_letters(reader);
+        let registration = read_registration(reader, letters.is_some());
         Self {
             server: ServerConfig::read(reader, "AUTH", 8101, 9101),
             database: DatabaseConfig::read(reader, "AUTH"),
@@ -44,6 +51,8 @@ impl Config {
             bcrypt_cost: reader.within("AUTH_BCRYPT_COST", 12, 12..=16),
             hashing: read_hashing(reader),
             password_policy,
+            registration,
+            letters,
             redis: RedisUrl::read(reader),
             audit: read_audit(reader),
             superuser: read_superuser(reader, &password_policy),
@@ -75,6 +84,26 @@ fn read_policy(reader: &mut Reader<'_>) -> PasswordPolicy {
         min_length: reader.within("AUTH_PASSWORD_MIN_LENGTH", usual.min_length, PasswordPolicy::MIN_LENGTHS),
         composition: reader.or("AUTH_PASSWORD_COMPOSITION", usual.composition),
     }
+}
+
+/// Without an SMTP server, letters can be had for development alone: their links go to the log.
+fn read_letters(reader: &mut Reader<'_>) -> Option<LetterSettings> {
+    let mail = MailConfig::read(reader);
+    let public_url: Option<PublicUrl> = reader.optional("PUBLIC_URL");
+    let dev_mode = reader.or("DEV_MODE", false);
+    if mail.is_some() && public_url.is_none() && !dev_mode {
+        reader.refuse("PUBLIC_URL", "is not set, though SMTP_URL is: links in letters begin with it");
+    }
+    let delivery = mail.map(Delivery::Smtp).or(dev_mode.then_some(Delivery::Log))?;
+    Some(LetterSettings { delivery, public_url: public_url.unwrap_or_else(PublicUrl::local) })
+}
+
+fn read_registration(reader: &mut Reader<'_>, has_letters: bool) -> RegistrationRules {
+    let email_verification = reader.or("AUTH_EMAIL_VERIFICATION", false);
+    if email_verification && !has_letters {
+        reader.refuse("AUTH_EMAIL_VERIFICATION", "needs SMTP_URL, or DEV_MODE=true");
+    }
+    RegistrationRules { mode: reader.or("AUTH_REGISTRATION", RegistrationMode::Open), email_verification }
 }
 
 fn read_superuser(reader: &mut Reader<'_>, policy: &PasswordPolicy) -> Superuser {
@@ -114,6 +143,30 @@ mod tests {
         let mut reader = Reader::new(&settings);
         Config::read(&mut reader);
         reader.finish().err().map(|faults| faults.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn verification_needs_letters_and_letters_need_to_say_where_they_are_from() {
+        let faults = |more: &[(&str, &str)]| {
+            let needed = [("AUTH_DATABASE_URL", "postgres://"), ("KEYS_DIR", "/keys")];
+            let settings = Settings::from_pairs(needed.iter().chain(more).copied());
+            let mut reader = Reader::new(&settings);
+            Config::read(&mut reader);
+            reader.finish().err().map(|faults| faults.to_string()).unwrap_or_default()
+        };
+        let on = ("AUTH_EMAIL_VERIFICATION", "true");
+        let smtp = [("SMTP_URL", "smtp://localhost"), ("MAIL_FROM", "slipway@example.org")];
+        assert_eq!(faults(&[on]), "AUTH_EMAIL_VERIFICATION needs SMTP_URL, or DEV_MODE=true");
+        assert_eq!(faults(&[on, ("DEV_MODE", "true")]), "");
+        assert_eq!(
+            faults(&smtp),
+            "PUBLIC_URL is not set, though SMTP_URL is: links in letters begin with it"
+        );
+        assert_eq!(faults(&[on, smtp[0], smtp[1], ("PUBLIC_URL", "https://slipway.example.org")]), "");
+        assert_eq!(
+            faults(&[("AUTH_REGISTRATION", "ajar")]),
+            "AUTH_REGISTRATION cannot be read: expected open, approval or closed"
+        );
     }
 
     #[test]

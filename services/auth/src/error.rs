@@ -19,6 +19,12 @@ pub(crate) enum AuthError {
     AccountPending,
     #[error("the account is disabled")]
     AccountDisabled,
+    #[error("the address is not verified: open the link in the letter that was sent to it")]
+    EmailUnverified,
+    #[error("nobody can register here: ask an admin for an account")]
+    RegistrationClosed,
+    #[error("the link does not work: it was used, it is too old, or there is a newer one")]
+    InvalidLink,
     #[error("the session has ended: sign in again")]
     RefreshExpired,
     #[error("this refresh token was used before; its session has been ended: sign in again")]
@@ -82,6 +88,12 @@ impl From<AuthError> for Problem {
             AuthError::RefreshReused => unauthorized("refresh_reused"),
             AuthError::AccountPending => forbidden("account_pending"),
             AuthError::AccountDisabled => forbidden("account_disabled"),
+            AuthError::EmailUnverified => forbidden("email_unverified"),
+            AuthError::RegistrationClosed => forbidden("registration_closed"),
+            AuthError::InvalidLink => {
+                Self::validation(vec![FieldError { pointer: "/token".to_owned(), detail }])
+                    .coded(ErrorCode::new("invalid_link"))
+            }
             AuthError::EmailTaken => conflict("email_taken"),
             AuthError::UsernameTaken => conflict("username_taken"),
             AuthError::NoRefreshToken => Self::invalid_request(detail),

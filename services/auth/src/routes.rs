@@ -12,6 +12,9 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
     app.service(resource("/api/v1/auth/register").route(post().to(handlers::register)))
         .service(resource("/api/v1/auth/prelogin").route(get().to(handlers::prelogin)))
         .service(resource("/api/v1/auth/password").route(put().to(handlers::change_password)))
+        .service(resource("/api/v1/auth/password/forgot").route(post().to(handlers::forgot_password)))
+        .service(resource("/api/v1/auth/password/reset").route(post().to(handlers::reset_password)))
+        .service(resource("/api/v1/auth/email/verify").route(post().to(handlers::verify_email)))
         .service(resource("/api/v1/auth/login").route(post().to(handlers::login)))
         .service(resource("/api/v1/auth/refresh").route(post().to(handlers::refresh)))
         .service(resource("/api/v1/auth/logout").route(post().to(handlers::logout)))
@@ -34,6 +37,9 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::register,
         handlers::prelogin,
         handlers::change_password,
+        handlers::forgot_password,
+        handlers::reset_password,
+        handlers::verify_email,
         handlers::login,
         handlers::refresh,
         handlers::logout,

@@ -18,6 +18,25 @@ diesel::table! {
 }
 
 diesel::table! {
+    letters (id) {
+        id -> Uuid,
+        sealed -> Bytea,
+        created_at -> Timestamptz,
+        attempts -> Int4,
+        next_attempt_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    link_tokens (user_id, purpose) {
+        user_id -> Uuid,
+        purpose -> Text,
+        digest -> Bytea,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     sessions (id) {
         id -> Uuid,
         user_id -> Uuid,

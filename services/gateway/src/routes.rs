@@ -64,10 +64,13 @@ const QUICK: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(930);
 
 /// The longest prefix that matches decides.
-const ROUTES: [Route; 17] = [
+const ROUTES: [Route; 20] = [
     auth("/api/v1/auth", Access::SignedIn),
     auth("/api/v1/auth/register", Access::Public),
     auth("/api/v1/auth/prelogin", Access::Public),
+    auth("/api/v1/auth/password/forgot", Access::Public),
+    auth("/api/v1/auth/password/reset", Access::Public),
+    auth("/api/v1/auth/email/verify", Access::Public),
     Route { cookies: Cookies::Origin, ..auth("/api/v1/auth/login", Access::Public) },
     Route { cookies: Cookies::RefreshToken, ..auth("/api/v1/auth/refresh", Access::Public) },
     Route { cookies: Cookies::RefreshToken, ..auth("/api/v1/auth/logout", Access::SignedIn) },

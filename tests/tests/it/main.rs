@@ -16,6 +16,7 @@ mod examples;
 mod failures;
 mod isolation;
 mod keys;
+mod letters;
 mod main_job;
 mod outage;
 mod records;

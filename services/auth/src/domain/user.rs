@@ -52,6 +52,7 @@ pub(crate) struct NewUser {
     /// How its client derives, where it is a blind account.
     pub(crate) kdf: Option<ClientKdf>,
     pub(crate) user_type: UserType,
+    pub(crate) status: UserStatus,
     pub(crate) created_at: DateTime<Utc>,
 }
 

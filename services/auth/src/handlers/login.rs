@@ -23,7 +23,7 @@ use crate::service::Sessions;
         (status = 200, description = "The tokens of a new session; with the transport `cookie` a `CookieAnswer`", body = TokenAnswer),
         (status = 400, description = "`unsupported_grant_type`, of a form", body = ProblemBody),
         (status = 401, description = "`invalid_credentials`", body = ProblemBody),
-        (status = 403, description = "`account_pending` or `account_disabled`, after a right password alone; `origin_refused`", body = ProblemBody),
+        (status = 403, description = "`account_pending`, `account_disabled` or `email_unverified`, after a right password alone; `origin_refused`", body = ProblemBody),
         (status = 422, description = "`validation_failed`", body = ProblemBody),
         (status = 503, description = "`overloaded`: too many sign-ins at once", body = ProblemBody),
     )

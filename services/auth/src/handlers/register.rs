@@ -1,12 +1,13 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use slipway_models::auth::{RegisterAnswer, RegisterRequest, UserType};
+use slipway_models::auth::{RegisterAnswer, RegisterRequest};
+use slipway_models::passwords::AcceptedAnswer;
 use slipway_models::problem::ProblemBody;
 use slipway_web::{Json, Problem, RequestOrigin};
 
 use crate::domain::{PasswordPolicy, Registration};
 use crate::error::AuthError;
-use crate::service::Accounts;
+use crate::service::{Accounts, Registered};
 
 /// Makes an account.
 ///
@@ -18,6 +19,8 @@ use crate::service::Accounts;
     request_body = RegisterRequest,
     responses(
         (status = 201, description = "The account was made", body = RegisterAnswer),
+        (status = 202, description = "Where addresses are verified, and whatever the address: a letter is on its way", body = AcceptedAnswer),
+        (status = 403, description = "`registration_closed`", body = ProblemBody),
         (status = 409, description = "`email_taken` or `username_taken`", body = ProblemBody),
         (status = 422, description = "`weak_password`, which names each broken rule, or `validation_failed`", body = ProblemBody),
         (status = 503, description = "`overloaded`: too many sign-ins at once", body = ProblemBody),
@@ -31,6 +34,11 @@ pub(crate) async fn register(
     Json(request): Json<RegisterRequest>,
 ) -> Result<HttpResponse, Problem> {
     let registration = Registration::check(request, &policy).map_err(AuthError::Invalid)?;
-    let user = accounts.register(registration, UserType::Regular, Some(origin)).await?;
-    Ok(HttpResponse::Created().json(RegisterAnswer { user: user.into() }))
+    Ok(match accounts.register(registration, origin).await? {
+        Registered::Account(user) => HttpResponse::Created().json(RegisterAnswer { user: (*user).into() }),
+        Registered::Letter => {
+            let message = "a letter is on its way to this address: go on by its link".to_owned();
+            HttpResponse::Accepted().json(AcceptedAnswer { message })
+        }
+    })
 }

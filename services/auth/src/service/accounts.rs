@@ -1,12 +1,16 @@
 use slipway_audit::{Action, Event};
-use slipway_db::{Database, DbError};
+use slipway_db::{Database, PgConnection};
 use slipway_kernel::{Origin, SharedClock, UserId};
 use slipway_models::audit::AuditActor;
-use slipway_models::auth::UserType;
+use slipway_models::auth::{UserStatus, UserType};
 
-use crate::domain::{ClientKdf, Email, Handle, NewUser, Registration, User};
+use crate::domain::{
+    ClientKdf, Email, Handle, LetterKind, NewUser, Registration, RegistrationMode, RegistrationRules, User,
+    Username,
+};
 use crate::error::AuthError;
 use crate::service::Passwords;
+use crate::service::letters::Letters;
 use crate::store;
 use crate::store::users::{EMAIL_KEY, HANDLE_KEY, USERNAME_KEY};
 
@@ -16,47 +20,51 @@ const HANDLE_ATTEMPTS: u32 = 100;
 /// Makes and finds accounts.
 #[derive(Clone)]
 pub(crate) struct Accounts {
-    db: Database,
-    passwords: Passwords,
-    clock: SharedClock,
+    pub(crate) db: Database,
+    pub(crate) passwords: Passwords,
+    pub(crate) letters: Letters,
+    pub(crate) rules: RegistrationRules,
+    pub(crate) clock: SharedClock,
+}
+
+/// What came of a registration.
+pub(crate) enum Registered {
+    /// The account.
+    Account(Box<User>),
+    /// A letter to the address. Who asked learns nothing else.
+    Letter,
+}
+
+/// Who asks for an account.
+#[derive(Clone)]
+enum Applicant {
+    /// Whoever: a request from there.
+    Anybody(Origin),
+    /// The platform itself, for its first superuser.
+    Platform,
 }
 
 impl Accounts {
-    pub(crate) fn new(db: Database, passwords: Passwords, clock: SharedClock) -> Self {
-        Self { db, passwords, clock }
-    }
-
-    /// Makes an account: for whoever asks for one from `origin`, or for the platform itself.
+    /// Makes an account for whoever asks for one from `origin`, as far as the rules admit that.
     pub(crate) async fn register(
         &self,
         registration: Registration,
-        user_type: UserType,
-        origin: Option<Origin>,
-    ) -> Result<User, AuthError> {
-        let hash = self.passwords.hash(self.passwords.turn()?, &registration.proof).await?;
-        let source = NewUser::handle_source(registration.username.as_ref(), &registration.email);
-        let mut user = NewUser {
-            id: UserId::generate(),
-            handle: Handle::from_name(&source, 0),
-            email: registration.email,
-            username: registration.username,
-            full_name: registration.full_name,
-            password_hash: hash,
-            kdf: registration.proof.kdf(),
-            user_type,
-            created_at: self.clock.now(),
-        };
-        for attempt in 0..HANDLE_ATTEMPTS {
-            user.handle = Handle::from_name(&source, attempt);
-            match self.insert(user.clone(), origin.clone()).await {
-                Err(taken) if taken.violates(HANDLE_KEY) => {}
-                Err(taken) if taken.violates(EMAIL_KEY) => return Err(AuthError::EmailTaken),
-                Err(taken) if taken.violates(USERNAME_KEY) => return Err(AuthError::UsernameTaken),
-                inserted => return Ok(inserted?),
-            }
+        origin: Origin,
+    ) -> Result<Registered, AuthError> {
+        if self.rules.mode == RegistrationMode::Closed {
+            return Err(AuthError::RegistrationClosed);
         }
-        user.handle = Handle::from_id(user.id);
-        Ok(self.insert(user, origin).await?)
+        let status = self.rules.mode.first_status();
+        let user = self.prepare(registration, UserType::Regular, status).await?;
+        let registered = self.insert(user, &Applicant::Anybody(origin)).await?;
+        self.letters.announce();
+        Ok(registered)
+    }
+
+    /// Makes the first superuser.
+    pub(crate) async fn make_superuser(&self, registration: Registration) -> Result<(), AuthError> {
+        let user = self.prepare(registration, UserType::Admin, UserStatus::Active).await?;
+        self.insert(user, &Applicant::Platform).await.map(drop)
     }
 
     /// Finds the account of an id.
@@ -76,23 +84,107 @@ impl Accounts {
         Ok(known.unwrap_or(made_up))
     }
 
-    async fn insert(&self, user: NewUser, origin: Option<Origin>) -> Result<User, DbError> {
+    async fn prepare(
+        &self,
+        registration: Registration,
+        user_type: UserType,
+        status: UserStatus,
+    ) -> Result<NewUser, AuthError> {
+        let hash = self.passwords.hash(self.passwords.turn()?, &registration.proof).await?;
+        let source = NewUser::handle_source(registration.username.as_ref(), &registration.email);
+        Ok(NewUser {
+            id: UserId::generate(),
+            handle: Handle::from_name(&source, 0),
+            email: registration.email,
+            username: registration.username,
+            full_name: registration.full_name,
+            password_hash: hash,
+            kdf: registration.proof.kdf(),
+            user_type,
+            status,
+            created_at: self.clock.now(),
+        })
+    }
+
+    async fn insert(&self, mut user: NewUser, applicant: &Applicant) -> Result<Registered, AuthError> {
+        let source = NewUser::handle_source(user.username.as_ref(), &user.email);
+        for attempt in 0..HANDLE_ATTEMPTS {
+            user.handle = Handle::from_name(&source, attempt);
+            match self.try_insert(user.clone(), applicant.clone()).await {
+                Err(AuthError::Database(taken)) if taken.violates(HANDLE_KEY) => {}
+                // Another was faster with the same address: the next time it is known.
+                Err(AuthError::Database(taken))
+                    if taken.violates(EMAIL_KEY) && self.is_by_letter(applicant) => {}
+                Err(AuthError::Database(taken)) if taken.violates(EMAIL_KEY) => {
+                    return Err(AuthError::EmailTaken);
+                }
+                Err(AuthError::Database(taken)) if taken.violates(USERNAME_KEY) => {
+                    return Err(AuthError::UsernameTaken);
+                }
+                inserted => return inserted,
+            }
+        }
+        user.handle = Handle::from_id(user.id);
+        self.try_insert(user, applicant.clone()).await
+    }
+
+    /// Tells whether the address has to be shown to be theirs, so that nobody else learns whether it is known.
+    fn is_by_letter(&self, applicant: &Applicant) -> bool {
+        matches!(applicant, Applicant::Anybody(_)) && self.rules.email_verification
+    }
+
+    async fn try_insert(&self, user: NewUser, applicant: Applicant) -> Result<Registered, AuthError> {
+        let letters = self.is_by_letter(&applicant).then(|| self.letters.clone());
         self.db
             .transaction("user.insert", move |connection| {
-                let made = store::users::insert(connection, &user)?;
-                slipway_audit::record(connection, account_made(&user, origin.as_ref()))?;
-                Ok(made)
+                let Some(letters) = letters else {
+                    let made = store::users::insert(connection, &user)?;
+                    slipway_audit::record(connection, account_made(&user, &applicant))?;
+                    return Ok(Registered::Account(Box::new(made)));
+                };
+                let kind = insert_unless_known(connection, &user, &applicant)?;
+                letters.order(connection, kind, user.email.as_str(), user.created_at)?;
+                Ok(Registered::Letter)
             })
             .await
     }
 }
 
-fn account_made(user: &NewUser, origin: Option<&Origin>) -> Event {
-    let event = if let Some(origin) = origin {
-        Event::new(Action::REGISTER, AuditActor::Anonymous, user.created_at).from(origin)
-    } else {
-        let platform = AuditActor::Service { id: "auth".to_owned() };
-        Event::new(Action::SUPERUSER_CREATE, platform, user.created_at)
+/// The user name is looked at first: what is said of one that is taken must not depend on whether the address is known.
+fn insert_unless_known(
+    connection: &mut PgConnection,
+    user: &NewUser,
+    applicant: &Applicant,
+) -> Result<LetterKind, AuthError> {
+    if let Some(username) = user.username.as_ref().map(Username::as_str)
+        && store::users::username_exists(connection, username)?
+    {
+        return Err(AuthError::UsernameTaken);
+    }
+    if let Some(known) = store::users::find_by_email(connection, user.email.as_str())? {
+        let event = Event::new(Action::REGISTER_KNOWN, AuditActor::Anonymous, user.created_at);
+        slipway_audit::record(connection, from(event, applicant).on("user", &known.id))?;
+        return Ok(LetterKind::AlreadyRegistered);
+    }
+    store::users::insert(connection, user)?;
+    slipway_audit::record(connection, account_made(user, applicant))?;
+    Ok(LetterKind::VerifyEmail)
+}
+
+fn account_made(user: &NewUser, applicant: &Applicant) -> Event {
+    let event = match applicant {
+        Applicant::Anybody(_) => Event::new(Action::REGISTER, AuditActor::Anonymous, user.created_at),
+        Applicant::Platform => {
+            let platform = AuditActor::Service { id: "auth".to_owned() };
+            Event::new(Action::SUPERUSER_CREATE, platform, user.created_at)
+        }
     };
-    event.on("user", &user.id).with("user_type", user.user_type.as_str())
+    from(event, applicant).on("user", &user.id).with("user_type", user.user_type.as_str())
+}
+
+fn from(event: Event, applicant: &Applicant) -> Event {
+    match applicant {
+        Applicant::Anybody(origin) => event.from(origin),
+        Applicant::Platform => event,
+    }
 }

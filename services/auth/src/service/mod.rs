@@ -2,9 +2,12 @@
 
 mod accounts;
 mod audit;
+mod letters;
+mod link_tokens;
 mod password_changes;
 mod passwords;
 mod purge;
+mod recovery;
 mod revocations;
 mod rotation;
 mod session_details;
@@ -15,11 +18,14 @@ mod tests;
 mod token_operations;
 mod tokens;
 
-pub(crate) use accounts::Accounts;
+pub(crate) use accounts::{Accounts, Registered};
 pub(crate) use audit::{AuditLog, AuditSettings};
+pub(crate) use letters::{Delivery, LetterSender, LetterSettings, Letters};
+pub(crate) use link_tokens::LinkTokens;
 pub(crate) use password_changes::PasswordChanges;
 pub(crate) use passwords::{HashingOutcomes, HashingSettings, Passwords};
 pub(crate) use purge::Purge;
+pub(crate) use recovery::Recovery;
 pub(crate) use revocations::Revocations;
 pub(crate) use session_details::DetailsSeal;
 pub(crate) use sessions::Sessions;

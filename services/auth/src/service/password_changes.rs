@@ -63,7 +63,7 @@ impl PasswordChanges {
             .db
             .transaction("user.change_password", move |connection| {
                 let current = store::users::lock_credentials(connection, user)?;
-                admit(current, &compared.password_hash)?;
+                admit(current, &compared.password_hash, false)?;
                 store::users::update_password(connection, user, &hash, new.kdf())?;
                 let event = Event::new(Action::PASSWORD_CHANGE, AuditActor::User { id: user }, now);
                 let event = event.from(&origin).on("user", &user).with("blind", new.kdf().is_some());

@@ -93,7 +93,6 @@ impl Revocations {
     /// Revokes all access tokens that state what a user was before this transaction; the sessions live on, and give
     /// tokens that state what the user is after it. For a change of type or grants; and before an account is deleted,
     /// since its sessions go with it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "changes of accounts use it"))]
     pub(crate) fn revoke_access_of_user(
         connection: &mut PgConnection,
         user: UserId,

@@ -4,7 +4,7 @@ use slipway_db::{Database, DbError, PgConnection};
 use slipway_jwt::Jwks;
 use slipway_kernel::{Origin, Page, PageRequest, SessionId, SharedClock, UserId};
 use slipway_models::audit::AuditActor;
-use slipway_models::auth::{SessionBody, TokenAnswer, UserStatus};
+use slipway_models::auth::{SessionBody, TokenAnswer, UserStatus, UserType};
 
 use crate::domain::{Login, Proof, Session, SessionDetails, User};
 use crate::error::AuthError;
@@ -25,6 +25,8 @@ pub(crate) struct Sessions {
     pub(crate) seal: DetailsSeal,
     pub(crate) revocations: Revocations,
     pub(crate) operations: TokenOperations,
+    /// Whether only those are let in who have shown that their address is theirs.
+    pub(crate) email_verification: bool,
     pub(crate) clock: SharedClock,
 }
 
@@ -209,12 +211,12 @@ impl Sessions {
         let first = self.tokens.refresh.first()?;
         let access = Tokens::next_access(now);
         let sealed = self.seal.seal(session.id, details)?;
-        let started = session.clone();
+        let (started, must_be_verified) = (session.clone(), self.email_verification);
         let user = self
             .db
             .transaction("session.start", move |connection| {
                 let current = store::users::lock_credentials(connection, user_id)?;
-                let user = admit(current, &compared.password_hash)?;
+                let user = admit(current, &compared.password_hash, must_be_verified)?;
                 store::sessions::insert(connection, &started, &sealed)?;
                 store::refresh_tokens::insert(connection, &first.digest, started.id, now)?;
                 store::access_tokens::insert(connection, access, &first.digest)?;
@@ -272,19 +274,27 @@ fn refusal(error: &AuthError) -> Option<&'static str> {
         AuthError::InvalidCredentials => Some("invalid_credentials"),
         AuthError::AccountPending => Some("account_pending"),
         AuthError::AccountDisabled => Some("account_disabled"),
+        AuthError::EmailUnverified => Some("email_unverified"),
         _ => None,
     }
 }
 
-/// Admits an account to a session, unless its password is another by now or it may not sign in.
-pub(super) fn admit(current: Option<Credentials>, compared_hash: &str) -> Result<User, AuthError> {
+/// Admits an account to a session, unless its password is another by now or it may not sign in. Admins need not have
+/// shown that their address is theirs: the first one's may be none.
+pub(super) fn admit(
+    current: Option<Credentials>,
+    compared_hash: &str,
+    must_be_verified: bool,
+) -> Result<User, AuthError> {
     let user = current
         .filter(|current| current.password_hash == compared_hash)
         .map(|current| current.user)
         .ok_or(AuthError::InvalidCredentials)?;
+    let is_unverified = must_be_verified && !user.email_verified && user.user_type != UserType::Admin;
     match user.status {
-        UserStatus::Active => Ok(user),
-        UserStatus::Pending => Err(AuthError::AccountPending),
         UserStatus::Disabled => Err(AuthError::AccountDisabled),
+        UserStatus::Pending | UserStatus::Active if is_unverified => Err(AuthError::EmailUnverified),
+        UserStatus::Pending => Err(AuthError::AccountPending),
+        UserStatus::Active => Ok(user),
     }
 }

@@ -2,7 +2,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use slipway_db::Database;
 use slipway_jwt::KeyError;
-use slipway_models::auth::UserType;
 
 use crate::domain::{Email, NewProof, Password, Registration, Username};
 use crate::error::AuthError;
@@ -42,7 +41,7 @@ pub(crate) async fn ensure_superuser(
     }
     let proof = NewProof::Password(password);
     let registration = Registration { email, proof, username: Some(username), full_name: None };
-    match accounts.register(registration, UserType::Admin, None).await {
+    match accounts.make_superuser(registration).await {
         // Another replica was faster. An account that runs nothing must not pass for it.
         Err(AuthError::EmailTaken | AuthError::UsernameTaken) if admin_exists(db).await? => {
             if !is_given {
@@ -52,7 +51,7 @@ pub(crate) async fn ensure_superuser(
             }
             Ok(())
         }
-        made => made.map(drop),
+        made => made,
     }
 }
 

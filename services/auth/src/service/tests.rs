@@ -2,7 +2,7 @@
 
 use slipway_db::PgConnection;
 use slipway_kernel::{Clock as _, UserId};
-use slipway_models::auth::UserType;
+use slipway_models::auth::{UserStatus, UserType};
 use slipway_testkit::fixed_clock;
 
 use crate::domain::{Handle, NewUser};
@@ -19,6 +19,7 @@ pub(super) fn insert_user(connection: &mut PgConnection) -> UserId {
         password_hash: String::new(),
         kdf: None,
         user_type: UserType::Regular,
+        status: UserStatus::Active,
         created_at: fixed_clock().now(),
     };
     store::users::insert(connection, &user).unwrap().id

@@ -3,6 +3,8 @@
 pub(crate) mod access_revocations;
 pub(crate) mod access_tokens;
 pub(crate) mod audit_log;
+pub(crate) mod letters;
+pub(crate) mod link_tokens;
 pub(crate) mod refresh_tokens;
 pub(crate) mod sessions;
 pub(crate) mod users;

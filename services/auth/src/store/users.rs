@@ -65,7 +65,7 @@ pub(crate) fn insert(connection: &mut PgConnection, user: &NewUser) -> Result<Us
             users::password_hash.eq(&user.password_hash),
             kdf_columns(user.kdf),
             users::user_type.eq(user.user_type.as_str()),
-            users::status.eq(UserStatus::Active.as_str()),
+            users::status.eq(user.status.as_str()),
             users::email_verified.eq(false),
             users::created_at.eq(user.created_at),
         ))
@@ -123,6 +123,18 @@ pub(crate) fn find_kdf(connection: &mut PgConnection, email: &Email) -> Result<O
     Ok(kdf)
 }
 
+/// Finds the account of an address.
+pub(crate) fn find_by_email(connection: &mut PgConnection, email: &str) -> Result<Option<User>, DbError> {
+    let query = users::table.filter(users::email.eq(email)).select(Row::as_select());
+    Ok(query.first(connection).optional()?.map(|row| Credentials::from(row).user))
+}
+
+/// Tells whether there is an account of this user name.
+pub(crate) fn username_exists(connection: &mut PgConnection, username: &str) -> Result<bool, DbError> {
+    let named = users::table.filter(users::username.eq(username));
+    Ok(diesel::select(diesel::dsl::exists(named)).get_result(connection)?)
+}
+
 /// Tells whether there is an account that runs the platform.
 pub(crate) fn admin_exists(connection: &mut PgConnection) -> Result<bool, DbError> {
     let admins = users::table.filter(users::user_type.eq(UserType::Admin.as_str()));
@@ -156,6 +168,14 @@ pub(crate) fn update_password(
 ) -> Result<(), DbError> {
     diesel::update(users::table.find(id.as_uuid()))
         .set((users::password_hash.eq(hash), kdf_columns(kdf)))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Takes the address of an account for its holder's.
+pub(crate) fn update_email_verified(connection: &mut PgConnection, id: UserId) -> Result<(), DbError> {
+    diesel::update(users::table.find(id.as_uuid()))
+        .set(users::email_verified.eq(true))
         .execute(connection)?;
     Ok(())
 }

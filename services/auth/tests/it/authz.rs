@@ -18,10 +18,13 @@ enum Access {
 }
 
 /// Every route of auth. The test fails when a documented one is missing here.
-const ROUTES: [(&str, &str, Access); 16] = [
+const ROUTES: [(&str, &str, Access); 19] = [
     ("POST", "/api/v1/auth/register", Access::Everyone),
     ("GET", "/api/v1/auth/prelogin", Access::Everyone),
     ("PUT", "/api/v1/auth/password", Access::People),
+    ("POST", "/api/v1/auth/password/forgot", Access::Everyone),
+    ("POST", "/api/v1/auth/password/reset", Access::Everyone),
+    ("POST", "/api/v1/auth/email/verify", Access::Everyone),
     ("POST", "/api/v1/auth/login", Access::Everyone),
     ("POST", "/api/v1/auth/refresh", Access::Everyone),
     ("POST", "/api/v1/auth/logout", Access::People),

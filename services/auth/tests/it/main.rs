@@ -9,6 +9,7 @@ mod cookies;
 mod flood;
 mod forwarding;
 mod harness;
+mod letters;
 mod login;
 mod logout;
 mod migrations;

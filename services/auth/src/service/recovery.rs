@@ -1,0 +1,91 @@
+use slipway_audit::{Action, Event};
+use slipway_db::Database;
+use slipway_kernel::{Origin, SharedClock, UserId};
+use slipway_models::audit::AuditActor;
+
+use crate::domain::{Email, LetterKind, LinkPurpose, NewProof};
+use crate::error::AuthError;
+use crate::service::letters::Letters;
+use crate::service::{LinkTokens, Passwords, Revocations};
+use crate::store;
+
+/// What people do by links in letters: show that an address is theirs, and choose a new password.
+#[derive(Clone)]
+pub(crate) struct Recovery {
+    pub(crate) db: Database,
+    pub(crate) passwords: Passwords,
+    pub(crate) letters: Letters,
+    pub(crate) tokens: LinkTokens,
+    pub(crate) revocations: Revocations,
+    pub(crate) clock: SharedClock,
+}
+
+impl Recovery {
+    /// Orders a letter with a link to choose a new password. For every address the same is done: whether it has an
+    /// account is looked up when the letter is sent.
+    pub(crate) async fn forgot(&self, email: Email, origin: Origin) -> Result<(), AuthError> {
+        let (letters, now) = (self.letters.clone(), self.clock.now());
+        self.db
+            .transaction("letter.order_reset", move |connection| {
+                let event = Event::new(Action::PASSWORD_FORGOT, AuditActor::Anonymous, now);
+                slipway_audit::record(connection, event.from(&origin))?;
+                letters.order(connection, LetterKind::ResetPassword, email.as_str(), now)
+            })
+            .await?;
+        self.letters.announce();
+        Ok(())
+    }
+
+    /// Sets the password of whose link this is. All sessions end, and the address is shown to be theirs.
+    pub(crate) async fn reset(&self, token: &str, new: NewProof, origin: Origin) -> Result<(), AuthError> {
+        let turn = self.passwords.turn()?;
+        let (digest, now) = (self.tokens.digest(token), self.clock.now());
+        let found = self
+            .db
+            .run("link_token.find", move |connection| {
+                store::link_tokens::find(connection, LinkPurpose::ResetPassword, &digest, now)
+                    .map_err(AuthError::from)
+            })
+            .await?;
+        if found.is_none() {
+            return Err(AuthError::InvalidLink);
+        }
+        let hash = self.passwords.hash(turn, &new).await?;
+        let now = self.clock.now();
+        let revoked = self
+            .db
+            .transaction("user.reset_password", move |connection| {
+                let user = store::link_tokens::delete(connection, LinkPurpose::ResetPassword, &digest, now)?;
+                let user = user.ok_or(AuthError::InvalidLink)?;
+                store::users::update_password(connection, user, &hash, new.kdf())?;
+                store::users::update_email_verified(connection, user)?;
+                let event = by_link(Action::PASSWORD_RESET, user, now).from(&origin);
+                slipway_audit::record(connection, event.with("blind", new.kdf().is_some()))?;
+                let sessions = Revocations::end_sessions_of_user(connection, user, None, now)?;
+                let access = Revocations::revoke_access_of_user(connection, user, now)?;
+                Ok::<_, AuthError>(sessions + access)
+            })
+            .await?;
+        self.revocations.announce(revoked);
+        Ok(())
+    }
+
+    /// Takes the address of whose link this is for theirs.
+    pub(crate) async fn verify_email(&self, token: &str, origin: Origin) -> Result<(), AuthError> {
+        let (digest, now) = (self.tokens.digest(token), self.clock.now());
+        self.db
+            .transaction("user.verify_email", move |connection| {
+                let user = store::link_tokens::delete(connection, LinkPurpose::VerifyEmail, &digest, now)?;
+                let user = user.ok_or(AuthError::InvalidLink)?;
+                store::users::update_email_verified(connection, user)?;
+                let event = by_link(Action::EMAIL_VERIFY, user, now).from(&origin);
+                Ok(slipway_audit::record(connection, event)?)
+            })
+            .await
+    }
+}
+
+/// Whoever opens the link reads the person's mail: that is taken for the person.
+fn by_link(action: Action, user: UserId, now: chrono::DateTime<chrono::Utc>) -> Event {
+    Event::new(action, AuditActor::User { id: user }, now).on("user", &user)
+}
