@@ -45,6 +45,10 @@ actions! {
     EMAIL_VERIFY = "auth.email_verify", Info;
     /// Somebody wanted to make an account for an address that has one.
     REGISTER_KNOWN = "auth.register_known", Info;
+    /// Somebody changed their user name or their own.
+    ACCOUNT_UPDATE = "auth.account_update", Info;
+    /// Somebody changed their profile.
+    PROFILE_UPDATE = "auth.profile_update", Info;
     /// The first superuser was made.
     SUPERUSER_CREATE = "auth.superuser_create", Warning;
 

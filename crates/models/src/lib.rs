@@ -8,3 +8,4 @@ pub mod auth;
 pub mod functions;
 pub mod passwords;
 pub mod problem;
+pub mod profile;

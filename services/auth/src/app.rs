@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::routes;
 use crate::service::{
     Accounts, AuditLog, DetailsSeal, HashingOutcomes, LetterSender, LetterSettings, Letters, LinkTokens,
-    PasswordChanges, Passwords, Purge, Recovery, Revocations, Sessions, TokenOperations, Tokens,
+    PasswordChanges, Passwords, Profiles, Purge, Recovery, Revocations, Sessions, TokenOperations, Tokens,
     ensure_superuser,
 };
 
@@ -74,32 +74,22 @@ impl Service for Auth {
         let nudges =
             config.redis.as_ref().map(|redis| Nudges::start(redis, REVOCATIONS_CHANNEL, stop.clone()));
         let revocations = Revocations::new(db.clone(), operations.clone(), nudges, Arc::clone(&clock));
+        let profiles = Profiles::new(db.clone(), Arc::clone(&keys.sealing), Arc::clone(&clock));
+        tokio::spawn(profiles.clone().seal_anew(stop.clone()));
         let seal = DetailsSeal::new(keys.sealing);
         tokio::spawn(seal.clone().seal_anew(db.clone(), stop.clone()));
-        let recovery = Recovery {
-            db: db.clone(),
-            passwords: keys.passwords.clone(),
-            letters,
-            tokens: LinkTokens::new(Arc::clone(&keys.secret)),
-            revocations: revocations.clone(),
-            clock: Arc::clone(&clock),
-        };
-        let changes = PasswordChanges {
-            db: db.clone(),
-            passwords: keys.passwords.clone(),
-            revocations: revocations.clone(),
-            clock: Arc::clone(&clock),
-        };
         let sessions = Sessions {
             db: db.clone(),
             passwords: keys.passwords,
-            tokens: Tokens::new(keys.issuer, keys.secret),
+            tokens: Tokens::new(keys.issuer, Arc::clone(&keys.secret)),
             seal,
             revocations: revocations.clone(),
             operations,
             email_verification: config.registration.email_verification,
             clock: Arc::clone(&clock),
         };
+        let recovery = Recovery::beside(&sessions, letters, LinkTokens::new(keys.secret));
+        let changes = PasswordChanges::beside(&sessions);
         ensure_superuser(&db, &accounts, config.superuser.clone())
             .await
             .map_err(|fault| format!("the first superuser (ADMIN_USERNAME, ADMIN_EMAIL): {fault}"))?;
@@ -114,11 +104,12 @@ impl Service for Auth {
             (Data::new(accounts), Data::new(sessions), Data::new(keys.verifier));
         let (revocations, log) = (Data::new(revocations), Data::new(audit));
         let (changes, policy) = (Data::new(changes), Data::new(config.password_policy));
-        let recovery = Data::new(recovery);
+        let (recovery, profiles) = (Data::new(recovery), Data::new(profiles));
         let application = Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
             app.app_data(accounts.clone()).app_data(sessions.clone()).app_data(verifier.clone());
             app.app_data(revocations.clone()).app_data(log.clone());
             app.app_data(changes.clone()).app_data(policy.clone()).app_data(recovery.clone());
+            app.app_data(profiles.clone());
             routes::configure(app);
         })?;
         Ok(application.on_stop(keeping.settle()))

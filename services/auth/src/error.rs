@@ -35,6 +35,8 @@ pub(crate) enum AuthError {
     NoRefreshToken,
     #[error("sign in first: the request carries no identity")]
     NotSignedIn,
+    #[error("the account is no more")]
+    AccountGone,
     #[error("there is no such session")]
     SessionNotFound,
     #[error("cookies are for pages of this host: the request's origin is not one that is allowed")]
@@ -98,7 +100,7 @@ impl From<AuthError> for Problem {
             AuthError::UsernameTaken => conflict("username_taken"),
             AuthError::NoRefreshToken => Self::invalid_request(detail),
             AuthError::NotSignedIn => unauthorized("unauthenticated"),
-            AuthError::SessionNotFound => Self::not_found(detail),
+            AuthError::AccountGone | AuthError::SessionNotFound => Self::not_found(detail),
             AuthError::OriginRefused => forbidden("origin_refused"),
             AuthError::UnsupportedGrant => {
                 Self::new(StatusCode::BAD_REQUEST, ErrorCode::new("unsupported_grant_type"), &detail)

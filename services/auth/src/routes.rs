@@ -23,7 +23,14 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         .service(resource("/api/v1/auth/sessions/{id}").route(delete().to(handlers::end_session)))
         .service(resource("/api/v1/auth/jwks.json").route(get().to(handlers::jwks)))
         .service(resource("/.well-known/jwks.json").route(get().to(handlers::jwks)))
-        .service(resource("/api/v1/users/me").route(get().to(handlers::me)))
+        .service(
+            resource("/api/v1/users/me").route(get().to(handlers::me)).route(put().to(handlers::update_me)),
+        )
+        .service(
+            resource("/api/v1/profile")
+                .route(get().to(handlers::profile))
+                .route(put().to(handlers::update_profile)),
+        )
         .service(resource("/api/v1/audit").route(get().to(handlers::audit)))
         .service(resource("/api/v1/audit/verify").route(get().to(handlers::verify_audit)))
         .service(resource("/internal/audit").route(post().to(handlers::take_audit)))
@@ -48,6 +55,9 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::end_session,
         handlers::jwks,
         handlers::me,
+        handlers::update_me,
+        handlers::profile,
+        handlers::update_profile,
         handlers::audit,
         handlers::verify_audit
     ),

@@ -49,6 +49,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    profiles (user_id) {
+        user_id -> Uuid,
+        phone -> Nullable<Text>,
+        locale -> Nullable<Text>,
+        time_zone -> Nullable<Text>,
+        discord_username -> Nullable<Text>,
+        sealed_discord_webhook -> Nullable<Bytea>,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     refresh_tokens (digest) {
         digest -> Bytea,
         session_id -> Uuid,

@@ -141,3 +141,23 @@ async fn signing_out_everywhere_and_ending_one_session_reach_the_gateway() {
     gone(&second, "token_revoked").await;
     gone(&third, "token_revoked").await;
 }
+
+#[tokio::test]
+async fn a_change_of_password_ends_the_other_sessions_at_the_gateway_and_the_own_goes_on() {
+    let platform = Platform::start(Mode::Standalone).await;
+    platform.sign_in("ada").await;
+    let (own, other) = (login(&platform).await, login(&platform).await);
+    let at = |tokens: &TokenAnswer| platform.anonymous().with_token(Secret::new(tokens.access_token.clone()));
+    at(&other).me().await.unwrap();
+    let client = reqwest::Client::builder().build().unwrap();
+    let change = client.put(format!("{}/api/v1/auth/password", platform.gateway()));
+    let body = json!({"current_password": ADMIN_PASSWORD, "new_password": "Another horse battery"});
+
+    let answer = change.bearer_auth(&own.access_token).json(&body).send().await.unwrap();
+
+    assert_eq!(answer.status(), 204);
+    let fault = eventually("a refusal", async || at(&other).me().await.err()).await;
+    assert_eq!(fault.code(), Some("token_revoked"));
+    at(&own).me().await.unwrap();
+    platform.anonymous().refresh(&own.refresh_token).await.unwrap();
+}

@@ -1,8 +1,8 @@
 use slipway_models::auth::RegisterRequest;
 
-use super::{Email, FieldFaults, GivenProof, NewProof, PasswordPolicy, ProofPointers, Username};
-
-const MAX_FULL_NAME: usize = 200;
+use super::{
+    Email, FieldFaults, GivenProof, NewProof, PasswordPolicy, ProofPointers, Username, check_full_name,
+};
 
 /// A registration whose every field keeps its rule.
 pub(crate) struct Registration {
@@ -30,10 +30,4 @@ impl Registration {
             _ => Err(faults),
         }
     }
-}
-
-fn check_full_name(name: &str) -> Result<String, &'static str> {
-    let name = name.trim();
-    let sound = (1..=MAX_FULL_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    if sound { Ok(name.to_owned()) } else { Err("must be 1 to 200 characters on one line") }
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use slipway_audit::{Action, Event};
 use slipway_db::Database;
 use slipway_kernel::{Origin, SessionId, SharedClock, UserId};
@@ -7,20 +9,30 @@ use crate::domain::{NewProof, Proof};
 use crate::error::AuthError;
 use crate::service::passwords::Comparison;
 use crate::service::sessions::admit;
-use crate::service::{Passwords, Revocations};
+use crate::service::{Passwords, Revocations, Sessions};
 use crate::store;
 use crate::store::users::Credentials;
 
 /// Puts a new password in the place of the old one.
 #[derive(Clone)]
 pub(crate) struct PasswordChanges {
-    pub(crate) db: Database,
-    pub(crate) passwords: Passwords,
-    pub(crate) revocations: Revocations,
-    pub(crate) clock: SharedClock,
+    db: Database,
+    passwords: Passwords,
+    revocations: Revocations,
+    clock: SharedClock,
 }
 
 impl PasswordChanges {
+    /// Takes what `sessions` works with.
+    pub(crate) fn beside(sessions: &Sessions) -> Self {
+        Self {
+            db: sessions.db.clone(),
+            passwords: sessions.passwords.clone(),
+            revocations: sessions.revocations.clone(),
+            clock: Arc::clone(&sessions.clock),
+        }
+    }
+
     /// Changes the password of `user`, who shows the one that counts until now. All sessions but `session` end.
     pub(crate) async fn change(
         &self,

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use slipway_audit::{Action, Event};
 use slipway_db::Database;
 use slipway_kernel::{Origin, SharedClock, UserId};
@@ -6,21 +8,33 @@ use slipway_models::audit::AuditActor;
 use crate::domain::{Email, LetterKind, LinkPurpose, NewProof};
 use crate::error::AuthError;
 use crate::service::letters::Letters;
-use crate::service::{LinkTokens, Passwords, Revocations};
+use crate::service::{LinkTokens, Passwords, Revocations, Sessions};
 use crate::store;
 
 /// What people do by links in letters: show that an address is theirs, and choose a new password.
 #[derive(Clone)]
 pub(crate) struct Recovery {
-    pub(crate) db: Database,
-    pub(crate) passwords: Passwords,
-    pub(crate) letters: Letters,
-    pub(crate) tokens: LinkTokens,
-    pub(crate) revocations: Revocations,
-    pub(crate) clock: SharedClock,
+    db: Database,
+    passwords: Passwords,
+    letters: Letters,
+    tokens: LinkTokens,
+    revocations: Revocations,
+    clock: SharedClock,
 }
 
 impl Recovery {
+    /// Takes what `sessions` works with.
+    pub(crate) fn beside(sessions: &Sessions, letters: Letters, tokens: LinkTokens) -> Self {
+        Self {
+            db: sessions.db.clone(),
+            passwords: sessions.passwords.clone(),
+            letters,
+            tokens,
+            revocations: sessions.revocations.clone(),
+            clock: Arc::clone(&sessions.clock),
+        }
+    }
+
     /// Orders a letter with a link to choose a new password. For every address the same is done: whether it has an
     /// account is looked up when the letter is sent.
     pub(crate) async fn forgot(&self, email: Email, origin: Origin) -> Result<(), AuthError> {

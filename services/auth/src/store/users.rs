@@ -172,6 +172,36 @@ pub(crate) fn update_password(
     Ok(())
 }
 
+/// A person's name, which not everyone has given.
+pub(crate) struct FullName(pub(crate) Option<String>);
+
+/// Finds a person's name.
+pub(crate) fn find_full_name(connection: &mut PgConnection, id: UserId) -> Result<Option<FullName>, DbError> {
+    let name = users::table.find(id.as_uuid()).select(users::full_name).first(connection).optional()?;
+    Ok(name.map(FullName))
+}
+
+/// Changes a person's name, or takes it away; returns whether there is an account.
+pub(crate) fn update_full_name(
+    connection: &mut PgConnection,
+    id: UserId,
+    name: Option<&str>,
+) -> Result<bool, DbError> {
+    let changed = diesel::update(users::table.find(id.as_uuid())).set(users::full_name.eq(name));
+    Ok(changed.execute(connection)? > 0)
+}
+
+pub(crate) fn update_username(
+    connection: &mut PgConnection,
+    id: UserId,
+    username: &Username,
+) -> Result<(), DbError> {
+    diesel::update(users::table.find(id.as_uuid()))
+        .set(users::username.eq(username.as_str()))
+        .execute(connection)?;
+    Ok(())
+}
+
 /// Takes the address of an account for its holder's.
 pub(crate) fn update_email_verified(connection: &mut PgConnection, id: UserId) -> Result<(), DbError> {
     diesel::update(users::table.find(id.as_uuid()))

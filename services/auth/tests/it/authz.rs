@@ -18,7 +18,7 @@ enum Access {
 }
 
 /// Every route of auth. The test fails when a documented one is missing here.
-const ROUTES: [(&str, &str, Access); 19] = [
+const ROUTES: [(&str, &str, Access); 22] = [
     ("POST", "/api/v1/auth/register", Access::Everyone),
     ("GET", "/api/v1/auth/prelogin", Access::Everyone),
     ("PUT", "/api/v1/auth/password", Access::People),
@@ -34,6 +34,9 @@ const ROUTES: [(&str, &str, Access); 19] = [
     ("GET", "/api/v1/auth/jwks.json", Access::Everyone),
     ("GET", "/.well-known/jwks.json", Access::Everyone),
     ("GET", "/api/v1/users/me", Access::People),
+    ("PUT", "/api/v1/users/me", Access::People),
+    ("GET", "/api/v1/profile", Access::People),
+    ("PUT", "/api/v1/profile", Access::People),
     ("GET", "/api/v1/audit", Access::Admins),
     ("GET", "/api/v1/audit/verify", Access::Admins),
     ("POST", "/internal/audit", Access::Services),
