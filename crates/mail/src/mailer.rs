@@ -7,7 +7,11 @@ use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Ex
 use crate::{Letter, MailConfig};
 
 /// For each step of the conversation with the server.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const STEP_TIMEOUT: Duration = Duration::from_secs(20);
+/// For all of it.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+const TOO_LONG: &str = "it took too long";
 
 /// Hands letters over to an SMTP server. Cheap to clone.
 #[derive(Clone)]
@@ -45,12 +49,12 @@ impl Mailer {
     pub fn new(config: &MailConfig) -> Result<Self, MailError> {
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(config.server.expose())
             .map_err(|_| MailError::Unwritable)?
-            .timeout(Some(TIMEOUT))
+            .timeout(Some(STEP_TIMEOUT))
             .build();
         Ok(Self { transport, from: config.from.0.clone() })
     }
 
-    /// Hands a letter over. Once this returns, the server has it.
+    /// Hands a letter over, within 30 s. Once this returns, the server has it.
     pub async fn send(&self, to: &str, letter: &Letter) -> Result<(), MailError> {
         let to: Address = to.parse().map_err(|_| MailError::Unwritable)?;
         let message = Message::builder()
@@ -60,7 +64,9 @@ impl Mailer {
             .message_id(None)
             .multipart(MultiPart::alternative_plain_html(letter.text.clone(), letter.html.clone()))
             .map_err(|_| MailError::Unwritable)?;
-        self.transport.send(message).await.map(drop).map_err(|fault| classify(&fault))
+        let sent = tokio::time::timeout(TIMEOUT, self.transport.send(message)).await;
+        let sent = sent.map_err(|_| MailError::Transient(TOO_LONG))?;
+        sent.map(drop).map_err(|fault| classify(&fault))
     }
 }
 
@@ -68,7 +74,7 @@ fn classify(fault: &smtp::Error) -> MailError {
     if fault.is_permanent() || fault.is_client() {
         MailError::Refused
     } else if fault.is_timeout() {
-        MailError::Transient("it took too long")
+        MailError::Transient(TOO_LONG)
     } else if fault.is_tls() {
         MailError::Transient("TLS failed")
     } else if fault.is_transient() {

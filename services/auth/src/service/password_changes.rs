@@ -5,7 +5,7 @@ use slipway_db::Database;
 use slipway_kernel::{Origin, SessionId, SharedClock, UserId};
 use slipway_models::audit::AuditActor;
 
-use crate::domain::{NewProof, Proof};
+use crate::domain::{LinkPurpose, NewProof, Proof};
 use crate::error::AuthError;
 use crate::service::passwords::Comparison;
 use crate::service::sessions::admit;
@@ -61,7 +61,7 @@ impl PasswordChanges {
         }
     }
 
-    /// The password may have become another while it was compared: that one stays.
+    /// The password may have become another while it was compared: that one stays. A link to choose another works no more.
     async fn put(
         &self,
         compared: Credentials,
@@ -77,6 +77,7 @@ impl PasswordChanges {
                 let current = store::users::lock_credentials(connection, user)?;
                 admit(current, &compared.password_hash, false)?;
                 store::users::update_password(connection, user, &hash, new.kdf())?;
+                store::link_tokens::delete_of_user(connection, user, LinkPurpose::ResetPassword)?;
                 let event = Event::new(Action::PASSWORD_CHANGE, AuditActor::User { id: user }, now);
                 let event = event.from(&origin).on("user", &user).with("blind", new.kdf().is_some());
                 slipway_audit::record(connection, event)?;

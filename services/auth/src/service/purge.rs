@@ -14,9 +14,10 @@ const AT_ONCE: i64 = 500;
 type Deletion = fn(&mut PgConnection, DateTime<Utc>, i64) -> Result<usize, DbError>;
 
 /// Each kind of row that ends, with the name of its deletion. The tokens of a session go with it.
-const KINDS: [(&str, Deletion); 4] = [
+const KINDS: [(&str, Deletion); 5] = [
     ("session.delete_ended", store::sessions::delete_ended),
     ("access_token.delete_expired", store::access_tokens::delete_expired),
+    ("letter.delete_before", store::letters::delete_before),
     ("link_token.delete_expired", store::link_tokens::delete_expired),
     ("access_revocation.delete_before", store::access_revocations::delete_before),
 ];

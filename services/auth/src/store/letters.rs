@@ -74,6 +74,18 @@ pub(crate) fn update_next_attempt(
     Ok(())
 }
 
+/// Deletes letters from before `before`, at most `limit` of them; returns how many.
+pub(crate) fn delete_before(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<usize, DbError> {
+    let old = diesel::alias!(letters as old);
+    let some = old.filter(old.field(letters::created_at).lt(before)).select(old.field(letters::id));
+    let some = letters::id.eq_any(some.limit(limit));
+    Ok(diesel::delete(letters::table.filter(some)).execute(connection)?)
+}
+
 pub(crate) fn delete(connection: &mut PgConnection, id: LetterId) -> Result<(), DbError> {
     diesel::delete(letters::table.find(id.as_uuid())).execute(connection)?;
     Ok(())

@@ -66,6 +66,16 @@ pub(crate) fn delete(
     Ok(user.map(UserId::from))
 }
 
+/// Deletes the token of a user's link, where there is one.
+pub(crate) fn delete_of_user(
+    connection: &mut PgConnection,
+    user: UserId,
+    purpose: LinkPurpose,
+) -> Result<(), DbError> {
+    diesel::delete(link_tokens::table.find((user.as_uuid(), purpose.as_str()))).execute(connection)?;
+    Ok(())
+}
+
 /// Deletes tokens that expired before `before`, at most `limit` of them; returns how many.
 pub(crate) fn delete_expired(
     connection: &mut PgConnection,

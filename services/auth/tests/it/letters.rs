@@ -195,6 +195,19 @@ async fn a_link_works_for_its_time_and_purpose_and_a_newer_one_takes_its_place()
 }
 
 #[tokio::test]
+async fn a_change_of_password_voids_the_link_to_choose_another() {
+    let smtp = TestSmtp::start_new();
+    let auth = start(&smtp, &[]).await;
+    let own = auth.signed_in().await;
+    forgot(&auth, ADA).await;
+    let token = smtp.letter_to(ADA, 1).await.token();
+    let body = json!({"current_password": PASSWORD, "new_password": NEW});
+    let change = auth.request(reqwest::Method::PUT, "/api/v1/auth/password").json(&body);
+    assert_eq!(auth.as_owner(change, &own).send().await.unwrap().status(), 204);
+    assert_eq!(problem(reset(&auth, &token, PASSWORD).await).await, invalid_link());
+}
+
+#[tokio::test]
 async fn of_resets_at_once_by_one_link_one_counts() {
     let smtp = TestSmtp::start_new();
     let auth = start(&smtp, &[]).await;
@@ -308,22 +321,21 @@ async fn links_that_are_used_and_asked_for_are_accounted_for() {
 }
 
 #[tokio::test]
-async fn links_that_are_over_are_purged() {
-    let smtp = TestSmtp::start_new();
+async fn links_that_are_over_and_letters_that_nobody_sends_are_purged() {
     let database = slipway_testkit::TestDatabase::create("auth", slipway_auth::MIGRATIONS);
-    let insert = "INSERT INTO users VALUES (gen_random_uuid(), 'x', 'x@example.org', NULL, NULL, '', 'regular', 'active',
-            false, now(), NULL);
-        INSERT INTO link_tokens SELECT id, 'verify_email', '\\x01', '2026-01-08' FROM users;
-        INSERT INTO link_tokens SELECT id, 'reset_password', '\\x02', '2026-01-10 11:00' FROM users";
-    for statement in insert.split(';') {
+    for statement in [
+        "INSERT INTO users VALUES (gen_random_uuid(), 'x', 'x@example.org', NULL, NULL, '', 'regular', 'active',
+            false, now(), NULL)",
+        "INSERT INTO link_tokens SELECT id, 'verify_email', '\\x01', '2026-01-08' FROM users",
+        "INSERT INTO link_tokens SELECT id, 'reset_password', '\\x02', '2026-01-10 11:00' FROM users",
+        "INSERT INTO letters VALUES (gen_random_uuid(), '\\x01', '2026-01-08', 0, '2026-01-08')",
+        "INSERT INTO letters VALUES (gen_random_uuid(), '\\x02', '2026-01-10 11:00', 0, '2026-01-10 11:00')",
+    ] {
         diesel::sql_query(statement).execute(&mut database.superuser()).unwrap();
     }
-    let url = smtp.url();
-    let auth = TestAuth::start_on(
-        database,
-        &[("SMTP_URL", &url), ("MAIL_FROM", "a@b.org"), ("PUBLIC_URL", "https://x")],
-    )
-    .await;
-    eventually("the old one is gone", async || count(&auth.database, "link_tokens") == 1).await;
+    let auth = TestAuth::start_on(database, &[]).await;
+    let rows = || (count(&auth.database, "link_tokens"), count(&auth.database, "letters"));
+    eventually("the old ones are gone", async || rows() == (1, 1)).await;
     assert!(dump(&auth.database, "link_tokens").contains("reset_password"));
+    assert!(dump(&auth.database, "letters").contains("x02"));
 }

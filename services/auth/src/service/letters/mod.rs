@@ -26,7 +26,7 @@ pub(crate) struct Letters(Option<Orders>);
 #[derive(Clone)]
 struct Orders {
     seal: Arc<SealingKeys>,
-    /// Has the sender look at once.
+    /// Has the sender look soon.
     wake: Arc<Notify>,
 }
 
@@ -55,7 +55,7 @@ impl Letters {
         Ok(store::letters::insert(connection, id, &sealed, now)?)
     }
 
-    /// Has letters that were ordered and committed sent at once.
+    /// Has letters that were ordered and committed sent soon.
     pub(super) fn announce(&self) {
         if let Some(orders) = &self.0 {
             orders.wake.notify_one();

@@ -19,8 +19,11 @@ use crate::store::letters::WaitingLetter;
 
 /// How often is looked for letters whose turn came without a word: after a pause, a restart, or from another replica.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between an order and its letter: what that costs, which differs by whom it is for, must not be felt in the answer to
+/// whoever ordered it.
+const APART: Duration = Duration::from_millis(100);
 const AT_ONCE: i64 = 10;
-/// How long a letter is left to whoever claimed it: far longer than sending the claimed ones takes.
+/// How long a letter is left to whoever claimed it: twice as long as the mailer takes at most for all that are claimed.
 const CLAIM: TimeDelta = TimeDelta::minutes(10);
 /// The pause after the first attempt; each further one is twice the one before, up to the longest.
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(10);
@@ -93,7 +96,7 @@ impl LetterSender {
         Ok(Self { db, seal, tokens, mailer, public_url: settings.public_url, clock })
     }
 
-    /// Sends until the service stops: at once when woken, and whatever else is due. A letter that is under way at the
+    /// Sends until the service stops: soon after it is woken, and whatever else is due. A letter that is under way at the
     /// stop is tried again later.
     pub(crate) async fn send_all(self, wake: Arc<Notify>, stop: CancellationToken) {
         let work = async {
@@ -101,7 +104,7 @@ impl LetterSender {
             due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
-                    () = wake.notified() => {}
+                    () = wake.notified() => tokio::time::sleep(APART).await,
                     _ = due.tick() => {}
                 }
                 if let Err(fault) = self.send_due().await {
