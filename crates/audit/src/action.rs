@@ -49,6 +49,12 @@ actions! {
     ACCOUNT_UPDATE = "auth.account_update", Info;
     /// Somebody changed their profile.
     PROFILE_UPDATE = "auth.profile_update", Info;
+    /// An admin changed what somebody may do, disabled their account, or let it in again.
+    USER_CHANGE = "auth.user_change", Warning;
+    /// An admin let somebody in who had asked for an account.
+    USER_APPROVE = "auth.user_approve", Info;
+    /// An admin turned somebody away who had asked for an account.
+    USER_REJECT = "auth.user_reject", Info;
     /// The first superuser was made.
     SUPERUSER_CREATE = "auth.superuser_create", Warning;
 

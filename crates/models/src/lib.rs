@@ -7,5 +7,7 @@ pub mod audit;
 pub mod auth;
 pub mod functions;
 pub mod passwords;
+pub mod people;
+pub mod permissions;
 pub mod problem;
 pub mod profile;

@@ -1,5 +1,6 @@
 //! Who calls, as extractors: a handler that names one cannot be reached without it.
 
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use futures_util::future::{Ready, ready};
 use slipway_jwt::{Identity, IdentityVerifier, ServiceName, Subject, UserIdentity};
 use slipway_kernel::{SessionId, UserId};
 use slipway_models::auth::UserType;
+use slipway_models::permissions::Permission;
 use tracing::Span;
 
 use crate::Problem;
@@ -40,6 +42,11 @@ impl Caller {
     /// Returns what the person may do.
     pub fn user_type(&self) -> UserType {
         self.0.user_type
+    }
+
+    /// Returns the apps that the person may use.
+    pub fn apps(&self) -> &[String] {
+        &self.0.apps
     }
 
     /// Tells whether the person may use an app.
@@ -80,11 +87,33 @@ impl FromRequest for MaybeCaller {
     }
 }
 
-/// A caller who runs the platform.
+/// A caller who has the permission that `P` names: `Permitted<ViewAudit>`.
 #[derive(Debug, Clone)]
-pub struct Admin(Caller);
+pub struct Permitted<P>(Caller, PhantomData<P>);
 
-impl Deref for Admin {
+/// Names a permission in a handler's signature.
+pub trait Required: 'static {
+    /// What the caller must have.
+    const PERMISSION: Permission;
+}
+
+/// Requires [`Permission::ManageUsers`].
+#[derive(Debug, Clone)]
+pub struct ManageUsers;
+
+impl Required for ManageUsers {
+    const PERMISSION: Permission = Permission::ManageUsers;
+}
+
+/// Requires [`Permission::ViewAudit`].
+#[derive(Debug, Clone)]
+pub struct ViewAudit;
+
+impl Required for ViewAudit {
+    const PERMISSION: Permission = Permission::ViewAudit;
+}
+
+impl<P> Deref for Permitted<P> {
     type Target = Caller;
 
     fn deref(&self) -> &Caller {
@@ -92,17 +121,18 @@ impl Deref for Admin {
     }
 }
 
-impl FromRequest for Admin {
+impl<P: Required> FromRequest for Permitted<P> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        ready(Caller::from_request(request, payload).into_inner().and_then(
-            |caller| match caller.user_type() {
-                UserType::Admin => Ok(Self(caller)),
-                UserType::Qvp | UserType::Regular => Err(Problem::forbidden("this is for admins")),
-            },
-        ))
+        ready(Caller::from_request(request, payload).into_inner().and_then(|caller| {
+            if P::PERMISSION.is_held_by(caller.user_type()) {
+                Ok(Self(caller, PhantomData))
+            } else {
+                Err(Problem::forbidden("your type of account does not have the permission that this takes"))
+            }
+        }))
     }
 }
 

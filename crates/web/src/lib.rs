@@ -13,7 +13,7 @@ mod sse;
 
 /// Statuses and headers, for services' errors: they need not know the framework.
 pub use actix_web::http;
-pub use caller::{Admin, Caller, MaybeCaller, ServiceCaller};
+pub use caller::{Caller, ManageUsers, MaybeCaller, Permitted, Required, ServiceCaller, ViewAudit};
 pub use extract::{BodyLimit, Json, OptionalJson, Paging, parse_json, read_body};
 pub use health::Readiness;
 pub use launch::{BoxError, Context, Service, launch, read_settings, stop_on_signal};

@@ -20,8 +20,8 @@ use crate::config::Config;
 use crate::routes;
 use crate::service::{
     Accounts, AuditLog, DetailsSeal, HashingOutcomes, LetterSender, LetterSettings, Letters, LinkTokens,
-    PasswordChanges, Passwords, Profiles, Purge, Recovery, Revocations, Sessions, TokenOperations, Tokens,
-    ensure_superuser,
+    PasswordChanges, Passwords, People, Profiles, Purge, Recovery, Revocations, Sessions, TokenOperations,
+    Tokens, ensure_superuser,
 };
 
 /// The tables of auth.
@@ -90,6 +90,7 @@ impl Service for Auth {
         };
         let recovery = Recovery::beside(&sessions, letters, LinkTokens::new(keys.secret));
         let changes = PasswordChanges::beside(&sessions);
+        let people = People::beside(&sessions);
         ensure_superuser(&db, &accounts, config.superuser.clone())
             .await
             .map_err(|fault| format!("the first superuser (ADMIN_USERNAME, ADMIN_EMAIL): {fault}"))?;
@@ -104,12 +105,12 @@ impl Service for Auth {
             (Data::new(accounts), Data::new(sessions), Data::new(keys.verifier));
         let (revocations, log) = (Data::new(revocations), Data::new(audit));
         let (changes, policy) = (Data::new(changes), Data::new(config.password_policy));
-        let (recovery, profiles) = (Data::new(recovery), Data::new(profiles));
+        let (recovery, profiles, people) = (Data::new(recovery), Data::new(profiles), Data::new(people));
         let application = Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
             app.app_data(accounts.clone()).app_data(sessions.clone()).app_data(verifier.clone());
             app.app_data(revocations.clone()).app_data(log.clone());
             app.app_data(changes.clone()).app_data(policy.clone()).app_data(recovery.clone());
-            app.app_data(profiles.clone());
+            app.app_data(profiles.clone()).app_data(people.clone());
             routes::configure(app);
         })?;
         Ok(application.on_stop(keeping.settle()))

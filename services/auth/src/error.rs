@@ -8,7 +8,7 @@ use slipway_web::Problem;
 use slipway_web::http::StatusCode;
 use slipway_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
 
-use crate::domain::FieldFaults;
+use crate::domain::{FieldFaults, LOOKUP_LENGTH};
 
 /// What auth can answer other than what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,16 @@ pub(crate) enum AuthError {
     EmailTaken,
     #[error("there is an account with this user name")]
     UsernameTaken,
+    #[error("there is no such account")]
+    UserNotFound,
+    #[error("the platform needs an admin: make another one first")]
+    LastAdmin,
+    #[error("the account does not wait for approval")]
+    NotPending,
+    #[error("the account waits for approval: approve or reject it")]
+    StillPending,
+    #[error("query must be {} to {} characters", LOOKUP_LENGTH.start(), LOOKUP_LENGTH.end())]
+    InvalidLookup,
     #[error("fields are at fault")]
     Invalid(FieldFaults),
     #[error("name the account by either email or username")]
@@ -98,9 +108,14 @@ impl From<AuthError> for Problem {
             }
             AuthError::EmailTaken => conflict("email_taken"),
             AuthError::UsernameTaken => conflict("username_taken"),
-            AuthError::NoRefreshToken => Self::invalid_request(detail),
+            AuthError::LastAdmin => conflict("last_admin"),
+            AuthError::NotPending => conflict("not_pending"),
+            AuthError::StillPending => conflict("account_pending"),
+            AuthError::NoRefreshToken | AuthError::InvalidLookup => Self::invalid_request(detail),
             AuthError::NotSignedIn => unauthorized("unauthenticated"),
-            AuthError::AccountGone | AuthError::SessionNotFound => Self::not_found(detail),
+            AuthError::AccountGone | AuthError::SessionNotFound | AuthError::UserNotFound => {
+                Self::not_found(detail)
+            }
             AuthError::OriginRefused => forbidden("origin_refused"),
             AuthError::UnsupportedGrant => {
                 Self::new(StatusCode::BAD_REQUEST, ErrorCode::new("unsupported_grant_type"), &detail)

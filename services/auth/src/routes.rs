@@ -1,6 +1,6 @@
 //! The only table of auth's URLs.
 
-use actix_web::web::{ServiceConfig, delete, get, post, put};
+use actix_web::web::{ServiceConfig, delete, get, patch, post, put};
 use slipway_models::auth::CookieAnswer;
 use slipway_models::problem::ProblemBody;
 use slipway_web::resource;
@@ -26,6 +26,13 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         .service(
             resource("/api/v1/users/me").route(get().to(handlers::me)).route(put().to(handlers::update_me)),
         )
+        .service(resource("/api/v1/users/me/permissions").route(get().to(handlers::permissions)))
+        .service(resource("/api/v1/users/lookup").route(get().to(handlers::lookup)))
+        .service(resource("/api/v1/users/{id}").route(get().to(handlers::user)))
+        .service(resource("/api/v1/admin/users").route(get().to(handlers::list_users)))
+        .service(resource("/api/v1/admin/users/{id}").route(patch().to(handlers::change_user)))
+        .service(resource("/api/v1/admin/users/{id}/approve").route(post().to(handlers::approve_user)))
+        .service(resource("/api/v1/admin/users/{id}/reject").route(post().to(handlers::reject_user)))
         .service(
             resource("/api/v1/profile")
                 .route(get().to(handlers::profile))
@@ -58,12 +65,20 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::update_me,
         handlers::profile,
         handlers::update_profile,
+        handlers::permissions,
+        handlers::lookup,
+        handlers::user,
+        handlers::list_users,
+        handlers::change_user,
+        handlers::approve_user,
+        handlers::reject_user,
         handlers::audit,
         handlers::verify_audit
     ),
     components(schemas(CookieAnswer, ProblemBody)),
     tags(
         (name = "auth", description = "Accounts, sessions and tokens"),
+        (name = "people", description = "Accounts of others, and what people may do"),
         (name = "audit", description = "What happened on the platform, and whether the log of it is whole")
     )
 )]

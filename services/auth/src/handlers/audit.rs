@@ -4,7 +4,7 @@ use serde::Deserialize;
 use slipway_kernel::Page;
 use slipway_models::audit::AuditEntryBody;
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Admin, Paging, Problem};
+use slipway_web::{Paging, Permitted, Problem, ViewAudit};
 
 use crate::domain::AuditFilter;
 use crate::service::AuditLog;
@@ -33,13 +33,13 @@ pub(crate) struct AuditQuery {
     ),
     responses(
         (status = 200, description = "`{items: [AuditEntryBody], next_cursor}`", body = [AuditEntryBody]),
-        (status = 403, description = "The caller is no admin", body = ProblemBody),
+        (status = 403, description = "The caller lacks the permission `view_audit`", body = ProblemBody),
     )
 )]
 #[tracing::instrument(skip_all)]
 pub(crate) async fn audit(
     log: Data<AuditLog>,
-    _admin: Admin,
+    _caller: Permitted<ViewAudit>,
     query: Query<AuditQuery>,
     Paging(page): Paging,
 ) -> Result<web::Json<Page<AuditEntryBody>>, Problem> {

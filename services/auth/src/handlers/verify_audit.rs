@@ -1,7 +1,7 @@
 use actix_web::web::{self, Data};
 use slipway_models::audit::AuditVerification;
 use slipway_models::problem::ProblemBody;
-use slipway_web::{Admin, Problem};
+use slipway_web::{Permitted, Problem, ViewAudit};
 
 use crate::service::AuditLog;
 
@@ -13,13 +13,13 @@ use crate::service::AuditLog;
     tag = "audit",
     responses(
         (status = 200, description = "What was found, `valid` or not", body = AuditVerification),
-        (status = 403, description = "The caller is no admin", body = ProblemBody),
+        (status = 403, description = "The caller lacks the permission `view_audit`", body = ProblemBody),
     )
 )]
 #[tracing::instrument(skip_all)]
 pub(crate) async fn verify_audit(
     log: Data<AuditLog>,
-    _admin: Admin,
+    _caller: Permitted<ViewAudit>,
 ) -> Result<web::Json<AuditVerification>, Problem> {
     Ok(web::Json(log.verify().await?))
 }

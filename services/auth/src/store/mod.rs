@@ -5,6 +5,7 @@ pub(crate) mod access_tokens;
 pub(crate) mod audit_log;
 pub(crate) mod letters;
 pub(crate) mod link_tokens;
+pub(crate) mod people;
 pub(crate) mod profiles;
 pub(crate) mod refresh_tokens;
 pub(crate) mod sessions;

@@ -16,8 +16,8 @@ pub(crate) struct Credentials {
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
-struct Row {
-    id: Uuid,
+pub(super) struct Row {
+    pub(super) id: Uuid,
     handle: String,
     email: String,
     username: Option<String>,

@@ -16,6 +16,7 @@ mod migrations;
 mod outage;
 mod password_change;
 mod password_grant;
+mod people;
 mod profile;
 mod program;
 mod refresh;
