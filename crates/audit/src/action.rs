@@ -51,6 +51,12 @@ actions! {
     PROFILE_UPDATE = "auth.profile_update", Info;
     /// An admin changed what somebody may do, disabled their account, or let it in again.
     USER_CHANGE = "auth.user_change", Warning;
+    /// An admin made an account for somebody.
+    USER_CREATE = "auth.user_create", Warning;
+    /// An admin deleted an account.
+    USER_DELETE = "auth.user_delete", Warning;
+    /// An admin took somebody's password away, and had a link to choose another sent; all sessions ended.
+    USER_RESET_PASSWORD = "auth.user_reset_password", Warning;
     /// An admin let somebody in who had asked for an account.
     USER_APPROVE = "auth.user_approve", Info;
     /// An admin turned somebody away who had asked for an account.

@@ -99,7 +99,7 @@ pub struct RegisterRequest {
     pub full_name: Option<String>,
 }
 
-/// The answer to a registration.
+/// The answer to a registration, and to `POST /users`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RegisterAnswer {
     /// The new account.

@@ -26,6 +26,31 @@ pub struct PeopleBody {
     pub items: Vec<PersonBody>,
 }
 
+/// `POST /users`: an account that can be used at once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateUserRequest {
+    /// The address that the account is known by.
+    #[schema(example = "ada@example.org")]
+    pub email: String,
+    /// The first password, by the rules of `POST /auth/register`. Without one, a letter says how to choose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// A second name to sign in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The person's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_name: Option<String>,
+    /// What the person may do.
+    #[serde(default = "regular")]
+    pub user_type: UserType,
+}
+
+const fn regular() -> UserType {
+    UserType::Regular
+}
+
 /// `PATCH /admin/users/{id}`: what is left out stays.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

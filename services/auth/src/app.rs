@@ -88,9 +88,9 @@ impl Service for Auth {
             email_verification: config.registration.email_verification,
             clock: Arc::clone(&clock),
         };
-        let recovery = Recovery::beside(&sessions, letters, LinkTokens::new(keys.secret));
+        let recovery = Recovery::beside(&sessions, letters.clone(), LinkTokens::new(keys.secret));
         let changes = PasswordChanges::beside(&sessions);
-        let people = People::beside(&sessions);
+        let people = People::beside(&sessions, letters);
         ensure_superuser(&db, &accounts, config.superuser.clone())
             .await
             .map_err(|fault| format!("the first superuser (ADMIN_USERNAME, ADMIN_EMAIL): {fault}"))?;

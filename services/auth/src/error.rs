@@ -51,6 +51,8 @@ pub(crate) enum AuthError {
     UserNotFound,
     #[error("the platform needs an admin: make another one first")]
     LastAdmin,
+    #[error("no letters are sent here: there is no SMTP server, and so no link to choose a password by")]
+    NoLetters,
     #[error("the account does not wait for approval")]
     NotPending,
     #[error("the account waits for approval: approve or reject it")]
@@ -109,6 +111,7 @@ impl From<AuthError> for Problem {
             AuthError::EmailTaken => conflict("email_taken"),
             AuthError::UsernameTaken => conflict("username_taken"),
             AuthError::LastAdmin => conflict("last_admin"),
+            AuthError::NoLetters => conflict("no_letters"),
             AuthError::NotPending => conflict("not_pending"),
             AuthError::StillPending => conflict("account_pending"),
             AuthError::NoRefreshToken | AuthError::InvalidLookup => Self::invalid_request(detail),

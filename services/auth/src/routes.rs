@@ -28,11 +28,19 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         )
         .service(resource("/api/v1/users/me/permissions").route(get().to(handlers::permissions)))
         .service(resource("/api/v1/users/lookup").route(get().to(handlers::lookup)))
-        .service(resource("/api/v1/users/{id}").route(get().to(handlers::user)))
+        .service(resource("/api/v1/users").route(post().to(handlers::create_user)))
+        .service(
+            resource("/api/v1/users/{id}")
+                .route(get().to(handlers::user))
+                .route(delete().to(handlers::delete_user)),
+        )
         .service(resource("/api/v1/admin/users").route(get().to(handlers::list_users)))
         .service(resource("/api/v1/admin/users/{id}").route(patch().to(handlers::change_user)))
         .service(resource("/api/v1/admin/users/{id}/approve").route(post().to(handlers::approve_user)))
         .service(resource("/api/v1/admin/users/{id}/reject").route(post().to(handlers::reject_user)))
+        .service(
+            resource("/api/v1/admin/users/{id}/reset-password").route(post().to(handlers::reset_password_of)),
+        )
         .service(
             resource("/api/v1/profile")
                 .route(get().to(handlers::profile))
@@ -67,11 +75,14 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::update_profile,
         handlers::permissions,
         handlers::lookup,
+        handlers::create_user,
         handlers::user,
+        handlers::delete_user,
         handlers::list_users,
         handlers::change_user,
         handlers::approve_user,
         handlers::reject_user,
+        handlers::reset_password_of,
         handlers::audit,
         handlers::verify_audit
     ),

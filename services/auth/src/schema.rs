@@ -18,6 +18,12 @@ diesel::table! {
 }
 
 diesel::table! {
+    handles (handle) {
+        handle -> Text,
+    }
+}
+
+diesel::table! {
     letters (id) {
         id -> Uuid,
         sealed -> Bytea,

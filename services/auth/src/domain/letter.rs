@@ -19,6 +19,10 @@ pub(crate) enum LetterKind {
     AlreadyRegistered,
     /// How to choose a new password, where there is an account.
     ResetPassword,
+    /// That an admin made the account, and how to choose its password.
+    AccountMade,
+    /// That an admin took the password away, and how to choose a new one.
+    ResetByAdmin,
 }
 
 impl LetterKind {
@@ -27,7 +31,7 @@ impl LetterKind {
         match self {
             Self::VerifyEmail => Some(LinkPurpose::VerifyEmail),
             Self::AlreadyRegistered => None,
-            Self::ResetPassword => Some(LinkPurpose::ResetPassword),
+            Self::ResetPassword | Self::AccountMade | Self::ResetByAdmin => Some(LinkPurpose::ResetPassword),
         }
     }
 }

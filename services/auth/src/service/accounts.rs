@@ -5,12 +5,13 @@ use slipway_models::audit::AuditActor;
 use slipway_models::auth::{UserStatus, UserType};
 
 use crate::domain::{
-    ClientKdf, Email, Handle, LetterKind, NewUser, Registration, RegistrationMode, RegistrationRules, User,
-    Username,
+    ClientKdf, Email, Handle, LetterKind, NewAccount, NewProof, NewUser, Registration, RegistrationMode,
+    RegistrationRules, User, Username,
 };
 use crate::error::AuthError;
-use crate::service::Passwords;
 use crate::service::letters::Letters;
+use crate::service::passwords::random_password;
+use crate::service::{By, Passwords};
 use crate::store;
 use crate::store::users::{EMAIL_KEY, HANDLE_KEY, USERNAME_KEY};
 
@@ -42,6 +43,8 @@ enum Applicant {
     Anybody(Origin),
     /// The platform itself, for its first superuser.
     Platform,
+    /// An admin for somebody, who is told by a letter where there is something to do.
+    Admin(By, Option<LetterKind>),
 }
 
 impl Accounts {
@@ -59,6 +62,24 @@ impl Accounts {
         let registered = self.insert(user, &Applicant::Anybody(origin)).await?;
         self.letters.announce();
         Ok(registered)
+    }
+
+    /// Makes an account for somebody, which can be used at once. Without a password it has one that nobody knows, and a
+    /// letter says how to choose another.
+    pub(crate) async fn create(&self, account: NewAccount, by: By) -> Result<User, AuthError> {
+        let NewAccount { email, password, username, full_name, user_type } = account;
+        let letter = match &password {
+            None if !self.letters.are_sent() => return Err(AuthError::NoLetters),
+            None => Some(LetterKind::AccountMade),
+            Some(_) => self.rules.email_verification.then_some(LetterKind::VerifyEmail),
+        };
+        let proof = NewProof::Password(password.map_or_else(random_password, Ok)?);
+        let registration = Registration { email, proof, username, full_name };
+        let user = self.prepare(registration, user_type, UserStatus::Active).await?;
+        let id = user.id;
+        self.insert(user, &Applicant::Admin(by, letter)).await?;
+        self.letters.announce();
+        self.find(id).await?.ok_or(AuthError::UserNotFound)
     }
 
     /// Makes the first superuser.
@@ -134,14 +155,17 @@ impl Accounts {
     }
 
     async fn try_insert(&self, user: NewUser, applicant: Applicant) -> Result<Registered, AuthError> {
-        let letters = self.is_by_letter(&applicant).then(|| self.letters.clone());
+        let (letters, is_by_letter) = (self.letters.clone(), self.is_by_letter(&applicant));
         self.db
             .transaction("user.insert", move |connection| {
-                let Some(letters) = letters else {
+                if !is_by_letter {
                     let made = store::users::insert(connection, &user)?;
                     slipway_audit::record(connection, account_made(&user, &applicant))?;
+                    if let Applicant::Admin(_, Some(kind)) = applicant {
+                        letters.order(connection, kind, user.email.as_str(), user.created_at)?;
+                    }
                     return Ok(Registered::Account(Box::new(made)));
-                };
+                }
                 let kind = insert_unless_known(connection, &user, &applicant)?;
                 letters.order(connection, kind, user.email.as_str(), user.created_at)?;
                 Ok(Registered::Letter)
@@ -178,13 +202,16 @@ fn account_made(user: &NewUser, applicant: &Applicant) -> Event {
             let platform = AuditActor::Service { id: "auth".to_owned() };
             Event::new(Action::SUPERUSER_CREATE, platform, user.created_at)
         }
+        Applicant::Admin(By { admin, .. }, _) => {
+            Event::new(Action::USER_CREATE, AuditActor::User { id: *admin }, user.created_at)
+        }
     };
     from(event, applicant).on("user", &user.id).with("user_type", user.user_type.as_str())
 }
 
 fn from(event: Event, applicant: &Applicant) -> Event {
     match applicant {
-        Applicant::Anybody(origin) => event.from(origin),
+        Applicant::Anybody(origin) | Applicant::Admin(By { origin, .. }, _) => event.from(origin),
         Applicant::Platform => event,
     }
 }

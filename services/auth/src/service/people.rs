@@ -8,21 +8,25 @@ use slipway_models::audit::AuditActor;
 use slipway_models::auth::UserStatus;
 use slipway_models::people::{ChangeUserRequest, PersonBody};
 
-use crate::domain::{Prefix, Standing, User, UserFilter};
+use crate::domain::{LetterKind, LinkPurpose, NewProof, Prefix, Standing, User, UserFilter};
 use crate::error::AuthError;
+use crate::service::passwords::random_password;
 use crate::service::revocations::Revoked;
-use crate::service::{Revocations, Sessions};
+use crate::service::{Letters, Passwords, Revocations, Sessions};
 use crate::store;
 
 /// Accounts of others: looked up by everyone, managed by admins (ADR 22).
 #[derive(Clone)]
 pub(crate) struct People {
     db: Database,
+    passwords: Passwords,
+    letters: Letters,
     revocations: Revocations,
     clock: SharedClock,
 }
 
 /// An admin, and where their request came from.
+#[derive(Clone)]
 pub(crate) struct By {
     pub(crate) admin: UserId,
     pub(crate) origin: Origin,
@@ -30,9 +34,11 @@ pub(crate) struct By {
 
 impl People {
     /// Takes what `sessions` works with.
-    pub(crate) fn beside(sessions: &Sessions) -> Self {
+    pub(crate) fn beside(sessions: &Sessions, letters: Letters) -> Self {
         Self {
             db: sessions.db.clone(),
+            passwords: sessions.passwords.clone(),
+            letters,
             revocations: sessions.revocations.clone(),
             clock: Arc::clone(&sessions.clock),
         }
@@ -81,6 +87,56 @@ impl People {
         self.put(user, Action::USER_REJECT, change, by).await
     }
 
+    /// Deletes an account, with its sessions and all that is its own. Its handle stays taken, and the audit log as it is.
+    pub(crate) async fn delete(&self, user: UserId, By { admin, origin }: By) -> Result<(), AuthError> {
+        let now = self.clock.now();
+        let event = Event::new(Action::USER_DELETE, AuditActor::User { id: admin }, now);
+        let event = event.from(&origin).on("user", &user);
+        let revoked = self
+            .db
+            .transaction("user.delete", move |connection| {
+                let found = lock_replaceable(connection, user)?;
+                let revoked = Revocations::revoke_access_of_user(connection, user, now)?;
+                store::users::delete(connection, user)?;
+                slipway_audit::record(connection, event.with("handle", found.handle))?;
+                Ok::<_, AuthError>(revoked)
+            })
+            .await?;
+        self.revocations.announce(revoked);
+        Ok(())
+    }
+
+    /// Takes somebody's password away, ends their sessions, and orders a letter with a link to choose another.
+    pub(crate) async fn reset_password(
+        &self,
+        user: UserId,
+        By { admin, origin }: By,
+    ) -> Result<(), AuthError> {
+        if !self.letters.are_sent() {
+            return Err(AuthError::NoLetters);
+        }
+        let hash =
+            self.passwords.hash(self.passwords.turn()?, &NewProof::Password(random_password()?)).await?;
+        let (letters, now) = (self.letters.clone(), self.clock.now());
+        let event = Event::new(Action::USER_RESET_PASSWORD, AuditActor::User { id: admin }, now);
+        let event = event.from(&origin).on("user", &user);
+        let revoked = self
+            .db
+            .transaction("user.reset_password_of", move |connection| {
+                let found = lock_replaceable(connection, user)?;
+                store::users::update_password(connection, user, &hash, None)?;
+                store::link_tokens::delete_of_user(connection, user, LinkPurpose::ResetPassword)?;
+                letters.order(connection, LetterKind::ResetByAdmin, &found.email, now)?;
+                slipway_audit::record(connection, event)?;
+                let sessions = Revocations::end_sessions_of_user(connection, user, None, now)?;
+                Ok::<_, AuthError>(sessions + Revocations::revoke_access_of_user(connection, user, now)?)
+            })
+            .await?;
+        self.revocations.announce(revoked);
+        self.letters.announce();
+        Ok(())
+    }
+
     /// The admins are locked first, all of them and in one order: of two who demote each other, one is left.
     async fn put(
         &self,
@@ -115,6 +171,13 @@ impl People {
         self.revocations.announce(revoked);
         Ok(changed)
     }
+}
+
+/// Locks an account that the platform can do without: not that of the last active admin.
+fn lock_replaceable(connection: &mut PgConnection, user: UserId) -> Result<User, AuthError> {
+    let admins = store::people::lock_admins(connection)?;
+    let found = store::users::lock_credentials(connection, user)?.ok_or(AuthError::UserNotFound)?;
+    if admins == [user] { Err(AuthError::LastAdmin) } else { Ok(found.user) }
 }
 
 /// What the tokens state is no longer so. Whoever is not let in has no sessions either.

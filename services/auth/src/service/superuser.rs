@@ -1,11 +1,9 @@
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use slipway_db::Database;
-use slipway_jwt::KeyError;
 
 use crate::domain::{Email, NewProof, Password, Registration, Username};
 use crate::error::AuthError;
 use crate::service::Accounts;
+use crate::service::passwords::random_password;
 use crate::store;
 
 /// Who runs the platform at first.
@@ -58,10 +56,4 @@ pub(crate) async fn ensure_superuser(
 async fn admin_exists(db: &Database) -> Result<bool, AuthError> {
     db.run("user.admin_exists", |connection| store::users::admin_exists(connection).map_err(AuthError::from))
         .await
-}
-
-fn random_password() -> Result<Password, AuthError> {
-    let mut random = [0; 18];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| KeyError::Cryptography)?;
-    Ok(Password::unchecked(URL_SAFE_NO_PAD.encode(random)))
 }

@@ -6,7 +6,7 @@ use slipway_models::auth::{UserStatus, UserType};
 use uuid::Uuid;
 
 use crate::domain::{ClientKdf, Email, Login, NewUser, User, Username};
-use crate::schema::users;
+use crate::schema::{handles, users};
 
 /// An account with what is compared at a sign-in.
 pub(crate) struct Credentials {
@@ -51,10 +51,14 @@ impl From<Row> for Credentials {
 
 /// The names of the constraints that two accounts can meet in.
 pub(crate) const EMAIL_KEY: &str = "users_email_key";
-pub(crate) const HANDLE_KEY: &str = "users_handle_key";
+pub(crate) const HANDLE_KEY: &str = "handles_pkey";
 pub(crate) const USERNAME_KEY: &str = "users_username_key";
 
+/// Inserts an account. Its handle goes first, to where handles stay: one that a deleted account had is taken too.
 pub(crate) fn insert(connection: &mut PgConnection, user: &NewUser) -> Result<User, DbError> {
+    diesel::insert_into(handles::table)
+        .values(handles::handle.eq(user.handle.as_str()))
+        .execute(connection)?;
     let row: Row = diesel::insert_into(users::table)
         .values((
             users::id.eq(user.id.as_uuid()),
@@ -89,6 +93,12 @@ pub(crate) fn find_credentials(
         Login::Username(username) => query.filter(users::username.eq(username.as_str())),
     };
     Ok(query.first(connection).optional()?.map(Credentials::from))
+}
+
+/// Deletes an account with all that is its own; what it was called stays taken.
+pub(crate) fn delete(connection: &mut PgConnection, id: UserId) -> Result<(), DbError> {
+    diesel::delete(users::table.find(id.as_uuid())).execute(connection)?;
+    Ok(())
 }
 
 /// Finds an account by its id and keeps others from changing it until the transaction ends.

@@ -18,7 +18,7 @@ enum Access {
 }
 
 /// Every route of auth. The test fails when a documented one is missing here.
-const ROUTES: [(&str, &str, Access); 29] = [
+const ROUTES: [(&str, &str, Access); 32] = [
     ("POST", "/api/v1/auth/register", Access::Everyone),
     ("GET", "/api/v1/auth/prelogin", Access::Everyone),
     ("PUT", "/api/v1/auth/password", Access::People),
@@ -39,11 +39,14 @@ const ROUTES: [(&str, &str, Access); 29] = [
     ("PUT", "/api/v1/profile", Access::People),
     ("GET", "/api/v1/users/me/permissions", Access::People),
     ("GET", "/api/v1/users/lookup", Access::People),
+    ("POST", "/api/v1/users", Access::Admins),
     ("GET", "/api/v1/users/{id}", Access::Admins),
+    ("DELETE", "/api/v1/users/{id}", Access::Admins),
     ("GET", "/api/v1/admin/users", Access::Admins),
     ("PATCH", "/api/v1/admin/users/{id}", Access::Admins),
     ("POST", "/api/v1/admin/users/{id}/approve", Access::Admins),
     ("POST", "/api/v1/admin/users/{id}/reject", Access::Admins),
+    ("POST", "/api/v1/admin/users/{id}/reset-password", Access::Admins),
     ("GET", "/api/v1/audit", Access::Admins),
     ("GET", "/api/v1/audit/verify", Access::Admins),
     ("POST", "/internal/audit", Access::Services),

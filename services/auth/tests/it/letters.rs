@@ -12,7 +12,7 @@ use crate::trail::{Trail, count, dump, eventually};
 const ADA: &str = "ada@example.org";
 const NEW: &str = "Another horse battery";
 
-async fn start(smtp: &TestSmtp, more: &[(&str, &str)]) -> TestAuth {
+pub(crate) async fn start(smtp: &TestSmtp, more: &[(&str, &str)]) -> TestAuth {
     let url = smtp.url();
     let mut settings = vec![
         ("SMTP_URL", url.as_str()),

@@ -1,6 +1,7 @@
 //! Auth over HTTP, on real PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
+mod accounts;
 mod audit;
 mod authz;
 mod bad_input;
@@ -24,5 +25,6 @@ mod register;
 mod sessions;
 mod superuser;
 mod tampering;
+mod team;
 mod tokens;
 mod trail;

@@ -1,67 +1,12 @@
 use futures_util::future::join;
-use reqwest::{Method, Response};
+use reqwest::Method;
 use serde_json::{Value, json};
-use slipway_kernel::{SessionId, UserId};
+use slipway_kernel::UserId;
 use slipway_models::auth::UserType;
 
-use crate::harness::{PASSWORD, TestAuth, claims, problem};
+use crate::harness::{PASSWORD, claims, problem};
+use crate::team::Team;
 use crate::trail::{Trail, eventually};
-
-/// An auth with its first superuser, who asks.
-struct Team {
-    auth: TestAuth,
-    superuser: UserId,
-}
-
-impl Team {
-    async fn start(settings: &[(&str, &str)]) -> Self {
-        let auth = TestAuth::start_with(settings).await;
-        let admin = auth.callers.person(UserType::Admin).authorization;
-        let users: Value = auth.get_as("/api/v1/admin/users", &admin).await.json().await.unwrap();
-        let superuser = users["items"][0]["id"].as_str().unwrap().parse().unwrap();
-        Self { auth, superuser }
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Response {
-        let caller = self.auth.callers.session(self.superuser, SessionId::generate(), UserType::Admin);
-        let mut request = self.auth.request(method, &format!("/api/v1/{path}"));
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        request.header("authorization", caller.authorization).send().await.unwrap()
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.send(Method::GET, path, None).await.json().await.unwrap()
-    }
-
-    async fn change(&self, user: &str, body: Value) -> Response {
-        self.send(Method::PATCH, &format!("admin/users/{user}"), Some(body)).await
-    }
-
-    async fn decide(&self, user: &str, decision: &str) -> Response {
-        self.send(Method::POST, &format!("admin/users/{user}/{decision}"), None).await
-    }
-
-    async fn register(&self, email: &str) -> String {
-        self.auth.register(email).await["user"]["id"].as_str().unwrap().to_owned()
-    }
-
-    async fn sign_in(&self, email: &str) -> Response {
-        self.auth.post("/api/v1/auth/login", json!({"email": email, "password": PASSWORD})).await
-    }
-
-    async fn feed(&self) -> Value {
-        let service = self.auth.callers.service("gateway");
-        self.auth.get_as("/internal/revocations", &service).await.json().await.unwrap()
-    }
-
-    async fn handles(&self, path: &str) -> Vec<String> {
-        let found = self.get(path).await;
-        let items = found["items"].as_array().unwrap().iter();
-        items.map(|user| user["handle"].as_str().unwrap().to_owned()).collect()
-    }
-}
 
 #[tokio::test]
 async fn a_change_of_type_revokes_the_tokens_that_state_the_old_one_and_is_audited() {

@@ -40,6 +40,11 @@ impl Letters {
         Self(Some(Orders { seal, wake }))
     }
 
+    /// Tells whether letters are sent.
+    pub(super) fn are_sent(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Orders a letter, in the caller's transaction. What it says and to whom is sealed.
     pub(super) fn order(
         &self,

@@ -20,6 +20,16 @@ pub(super) const fn template(kind: LetterKind) -> Template {
             text: include_str!("../../../templates/reset_password.txt"),
             html: include_str!("../../../templates/reset_password.html"),
         },
+        LetterKind::AccountMade => Template {
+            subject: "An account was made for you",
+            text: include_str!("../../../templates/account_made.txt"),
+            html: include_str!("../../../templates/account_made.html"),
+        },
+        LetterKind::ResetByAdmin => Template {
+            subject: "Your password was reset",
+            text: include_str!("../../../templates/reset_by_admin.txt"),
+            html: include_str!("../../../templates/reset_by_admin.html"),
+        },
     }
 }
 
@@ -29,7 +39,13 @@ mod tests {
 
     #[test]
     fn every_letter_says_where_it_is_from_and_has_its_link_in_both_forms() {
-        for kind in [LetterKind::VerifyEmail, LetterKind::AlreadyRegistered, LetterKind::ResetPassword] {
+        for kind in [
+            LetterKind::VerifyEmail,
+            LetterKind::AlreadyRegistered,
+            LetterKind::ResetPassword,
+            LetterKind::AccountMade,
+            LetterKind::ResetByAdmin,
+        ] {
             let letter = template(kind).fill(&[("platform", "https://<x>"), ("link", "https://x/a?b&c")]);
             assert!(letter.text.contains("at https://<x>") && letter.text.contains("\nhttps://x/a?b&c\n"));
             assert!(letter.html.contains("at https://&lt;x&gt;"), "{}", letter.html);

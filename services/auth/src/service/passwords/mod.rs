@@ -5,9 +5,11 @@ mod schemes;
 
 use std::sync::Arc;
 
-use slipway_jwt::SecretKey;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use slipway_jwt::{KeyError, SecretKey};
 
-use crate::domain::{ClientKdf, Email, NewProof, Proof};
+use crate::domain::{ClientKdf, Email, NewProof, Password, Proof};
 use crate::error::AuthError;
 use pool::HashingPool;
 pub(crate) use pool::{HashingOutcomes, HashingSettings, Turn};
@@ -25,6 +27,13 @@ pub(crate) struct Passwords {
     key: Arc<SecretKey>,
     schemes: Arc<Schemes>,
     pool: HashingPool,
+}
+
+/// Makes up a password that nobody can guess.
+pub(super) fn random_password() -> Result<Password, AuthError> {
+    let mut random = [0; 18];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| KeyError::Cryptography)?;
+    Ok(Password::unchecked(URL_SAFE_NO_PAD.encode(random)))
 }
 
 /// What comparing a password came to.
