@@ -57,6 +57,20 @@ actions! {
     USER_DELETE = "auth.user_delete", Warning;
     /// An admin took somebody's password away, and had a link to choose another sent; all sessions ended.
     USER_RESET_PASSWORD = "auth.user_reset_password", Warning;
+    /// An admin stated which apps somebody may use.
+    USER_APPS = "auth.user_apps", Warning;
+    /// Somebody made a group.
+    GROUP_CREATE = "group.create", Info;
+    /// Somebody called a group something else.
+    GROUP_CHANGE = "group.change", Info;
+    /// Somebody deleted a group.
+    GROUP_DELETE = "group.delete", Info;
+    /// Somebody took a person into a group, or changed what the person is in it.
+    GROUP_MEMBER_PUT = "group.member_put", Info;
+    /// Somebody took a person out of a group, or left it.
+    GROUP_MEMBER_REMOVE = "group.member_remove", Info;
+    /// An admin stated which apps those may use who belong to a group.
+    GROUP_APPS = "group.apps", Warning;
     /// An admin let somebody in who had asked for an account.
     USER_APPROVE = "auth.user_approve", Info;
     /// An admin turned somebody away who had asked for an account.

@@ -84,6 +84,8 @@ typed_id! {
     ExecutionId = "execution";
     /// A function.
     FunctionId = "function";
+    /// A group of people.
+    GroupId = "group";
     /// One container that a function runs in.
     InstanceId = "instance";
     /// A letter on its way.

@@ -10,7 +10,7 @@ mod page;
 pub use clock::{Clock, FixedClock, SharedClock, SystemClock};
 pub use code::ErrorCode;
 pub use id::{
-    AuditEventId, DeploymentId, ExecutionId, FunctionId, InstanceId, InvalidId, LetterId, LogLineId,
+    AuditEventId, DeploymentId, ExecutionId, FunctionId, GroupId, InstanceId, InvalidId, LetterId, LogLineId,
     RequestId, SecretId, SessionId, SigningKeyId, TokenId, UserId,
 };
 pub use origin::Origin;

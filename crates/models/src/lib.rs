@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod auth;
 pub mod functions;
+pub mod groups;
 pub mod passwords;
 pub mod people;
 pub mod permissions;

@@ -19,9 +19,9 @@ use utoipa::openapi::OpenApi;
 use crate::config::Config;
 use crate::routes;
 use crate::service::{
-    Accounts, AuditLog, DetailsSeal, HashingOutcomes, LetterSender, LetterSettings, Letters, LinkTokens,
-    PasswordChanges, Passwords, People, Profiles, Purge, Recovery, Revocations, Sessions, TokenOperations,
-    Tokens, ensure_superuser,
+    Accounts, AuditLog, DetailsSeal, Grants, Groups, HashingOutcomes, LetterSender, LetterSettings, Letters,
+    LinkTokens, PasswordChanges, Passwords, People, Profiles, Purge, Recovery, Revocations, Sessions,
+    TokenOperations, Tokens, ensure_superuser,
 };
 
 /// The tables of auth.
@@ -91,6 +91,7 @@ impl Service for Auth {
         let recovery = Recovery::beside(&sessions, letters.clone(), LinkTokens::new(keys.secret));
         let changes = PasswordChanges::beside(&sessions);
         let people = People::beside(&sessions, letters);
+        let (groups, grants) = (Groups::beside(&sessions), Grants::beside(&sessions));
         ensure_superuser(&db, &accounts, config.superuser.clone())
             .await
             .map_err(|fault| format!("the first superuser (ADMIN_USERNAME, ADMIN_EMAIL): {fault}"))?;
@@ -105,12 +106,14 @@ impl Service for Auth {
             (Data::new(accounts), Data::new(sessions), Data::new(keys.verifier));
         let (revocations, log) = (Data::new(revocations), Data::new(audit));
         let (changes, policy) = (Data::new(changes), Data::new(config.password_policy));
+        let (groups, grants) = (Data::new(groups), Data::new(grants));
         let (recovery, profiles, people) = (Data::new(recovery), Data::new(profiles), Data::new(people));
         let application = Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
             app.app_data(accounts.clone()).app_data(sessions.clone()).app_data(verifier.clone());
             app.app_data(revocations.clone()).app_data(log.clone());
             app.app_data(changes.clone()).app_data(policy.clone()).app_data(recovery.clone());
             app.app_data(profiles.clone()).app_data(people.clone());
+            app.app_data(groups.clone()).app_data(grants.clone());
             routes::configure(app);
         })?;
         Ok(application.on_stop(keeping.settle()))

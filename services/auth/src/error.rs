@@ -53,6 +53,16 @@ pub(crate) enum AuthError {
     LastAdmin,
     #[error("no letters are sent here: there is no SMTP server, and so no link to choose a password by")]
     NoLetters,
+    #[error("there is no such group")]
+    GroupNotFound,
+    #[error("this person does not belong to the group")]
+    GroupMemberNotFound,
+    #[error("this is for owners of the group")]
+    NotGroupOwner,
+    #[error("the group states apps: who belongs to it is for those to say who manage people")]
+    GroupGrants,
+    #[error("the group needs an owner: make somebody else one first")]
+    LastOwner,
     #[error("the account does not wait for approval")]
     NotPending,
     #[error("the account waits for approval: approve or reject it")]
@@ -116,9 +126,13 @@ impl From<AuthError> for Problem {
             AuthError::StillPending => conflict("account_pending"),
             AuthError::NoRefreshToken | AuthError::InvalidLookup => Self::invalid_request(detail),
             AuthError::NotSignedIn => unauthorized("unauthenticated"),
-            AuthError::AccountGone | AuthError::SessionNotFound | AuthError::UserNotFound => {
-                Self::not_found(detail)
-            }
+            AuthError::LastOwner => conflict("last_owner"),
+            AuthError::NotGroupOwner | AuthError::GroupGrants => Self::forbidden(detail),
+            AuthError::AccountGone
+            | AuthError::SessionNotFound
+            | AuthError::UserNotFound
+            | AuthError::GroupNotFound
+            | AuthError::GroupMemberNotFound => Self::not_found(detail),
             AuthError::OriginRefused => forbidden("origin_refused"),
             AuthError::UnsupportedGrant => {
                 Self::new(StatusCode::BAD_REQUEST, ErrorCode::new("unsupported_grant_type"), &detail)

@@ -42,6 +42,12 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
             resource("/api/v1/admin/users/{id}/reset-password").route(post().to(handlers::reset_password_of)),
         )
         .service(
+            resource("/api/v1/admin/users/{id}/apps")
+                .route(get().to(handlers::user_apps))
+                .route(put().to(handlers::put_user_apps)),
+        )
+        .configure(configure_groups)
+        .service(
             resource("/api/v1/profile")
                 .route(get().to(handlers::profile))
                 .route(put().to(handlers::update_profile)),
@@ -50,6 +56,29 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         .service(resource("/api/v1/audit/verify").route(get().to(handlers::verify_audit)))
         .service(resource("/internal/audit").route(post().to(handlers::take_audit)))
         .service(resource("/internal/revocations").route(get().to(handlers::revocations)));
+}
+
+fn configure_groups(app: &mut ServiceConfig) {
+    app.service(
+        resource("/api/v1/groups").route(get().to(handlers::groups)).route(post().to(handlers::create_group)),
+    )
+    .service(
+        resource("/api/v1/groups/{id}")
+            .route(get().to(handlers::group))
+            .route(patch().to(handlers::change_group))
+            .route(delete().to(handlers::delete_group)),
+    )
+    .service(resource("/api/v1/groups/{id}/members").route(get().to(handlers::group_members)))
+    .service(
+        resource("/api/v1/groups/{id}/members/{user_id}")
+            .route(put().to(handlers::put_group_member))
+            .route(delete().to(handlers::remove_group_member)),
+    )
+    .service(
+        resource("/api/v1/groups/{id}/apps")
+            .route(get().to(handlers::group_apps))
+            .route(put().to(handlers::put_group_apps)),
+    );
 }
 
 /// What the OpenAPI document says of auth.
@@ -83,12 +112,25 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         handlers::approve_user,
         handlers::reject_user,
         handlers::reset_password_of,
+        handlers::user_apps,
+        handlers::put_user_apps,
+        handlers::groups,
+        handlers::create_group,
+        handlers::group,
+        handlers::change_group,
+        handlers::delete_group,
+        handlers::group_members,
+        handlers::put_group_member,
+        handlers::remove_group_member,
+        handlers::group_apps,
+        handlers::put_group_apps,
         handlers::audit,
         handlers::verify_audit
     ),
     components(schemas(CookieAnswer, ProblemBody)),
     tags(
         (name = "auth", description = "Accounts, sessions and tokens"),
+        (name = "groups", description = "Groups of people, and the apps that they are granted"),
         (name = "people", description = "Accounts of others, and what people may do"),
         (name = "audit", description = "What happened on the platform, and whether the log of it is whole")
     )

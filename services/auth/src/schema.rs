@@ -14,6 +14,25 @@ diesel::table! {
         token_generation -> Int8,
         kdf_iterations -> Nullable<Int4>,
         kdf_salt -> Nullable<Bytea>,
+        apps -> Nullable<Array<Text>>,
+    }
+}
+
+diesel::table! {
+    groups (id) {
+        id -> Uuid,
+        name -> Text,
+        apps -> Nullable<Array<Text>>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    group_members (group_id, user_id) {
+        group_id -> Uuid,
+        user_id -> Uuid,
+        role -> Text,
+        added_at -> Timestamptz,
     }
 }
 
@@ -92,9 +111,12 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(group_members -> groups (group_id));
+diesel::joinable!(group_members -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
 diesel::allow_tables_to_appear_in_same_query!(users, sessions, refresh_tokens);
+diesel::allow_tables_to_appear_in_same_query!(users, group_members, groups);
 
 diesel::table! {
     audit_log (seq) {

@@ -1,8 +1,10 @@
 //! What accounts and sessions are, and the rules they keep. No I/O.
 
+mod apps;
 mod audit;
 mod email;
 mod field_faults;
+mod group;
 mod handle;
 mod letter;
 mod link;
@@ -18,9 +20,11 @@ mod session_details;
 mod user;
 mod well_known;
 
+pub(crate) use apps::{StatedApps, effective_apps, in_order};
 pub(crate) use audit::{AuditFilter, AuditRow, RowHash, Tip, fault};
 pub(crate) use email::Email;
 pub(crate) use field_faults::FieldFaults;
+pub(crate) use group::{Asker, Group, GroupMember, GroupName, SeenGroup};
 pub(crate) use handle::Handle;
 pub(crate) use letter::{LetterKind, LetterOrder};
 pub(crate) use link::{LinkPurpose, LinkToken, PublicUrl};

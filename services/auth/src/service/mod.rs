@@ -2,6 +2,8 @@
 
 mod accounts;
 mod audit;
+mod grants;
+mod groups;
 mod letters;
 mod link_tokens;
 mod password_changes;
@@ -22,6 +24,8 @@ mod tokens;
 
 pub(crate) use accounts::{Accounts, Registered};
 pub(crate) use audit::{AuditLog, AuditSettings};
+pub(crate) use grants::Grants;
+pub(crate) use groups::Groups;
 pub(crate) use letters::{Delivery, LetterSender, LetterSettings, Letters};
 pub(crate) use link_tokens::LinkTokens;
 pub(crate) use password_changes::PasswordChanges;

@@ -106,6 +106,19 @@ impl Revocations {
         Ok(Revoked { sessions: 0, users: 1 })
     }
 
+    /// Revokes the same of several users. Their rows are locked in no order: whoever calls this holds the admins' locks.
+    pub(crate) fn revoke_access_of_users(
+        connection: &mut PgConnection,
+        users: &[UserId],
+        now: DateTime<Utc>,
+    ) -> Result<Revoked, DbError> {
+        let raised = store::users::update_token_generations(connection, users)?;
+        let to_revocation = |(user_id, generation)| AccessRevocation { user_id, generation, revoked_at: now };
+        let revocations: Vec<_> = raised.into_iter().map(to_revocation).collect();
+        store::access_revocations::insert_all(connection, &revocations)?;
+        Ok(Revoked { sessions: 0, users: revocations.len() })
+    }
+
     /// Counts what was revoked and committed, and has the gateways ask for it at once where they can be told.
     pub(crate) fn announce(&self, revoked: Revoked) {
         if revoked == Revoked::default() {

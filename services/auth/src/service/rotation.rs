@@ -67,7 +67,8 @@ pub(super) fn rotate(
     }
     let access = Tokens::next_access(now);
     store::access_tokens::insert(connection, access, &successor.digest)?;
-    let granted = Box::new(Granted { user, session, refresh: successor.token, access_id: access.id });
+    let apps = store::apps::list_effective(connection, user.id)?;
+    let granted = Box::new(Granted { user, apps, session, refresh: successor.token, access_id: access.id });
     Ok(if matches!(seen, Use::First) { Rotation::Next(granted) } else { Rotation::Again(granted) })
 }
 

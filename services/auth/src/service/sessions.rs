@@ -212,7 +212,7 @@ impl Sessions {
         let access = Tokens::next_access(now);
         let sealed = self.seal.seal(session.id, details)?;
         let (started, must_be_verified) = (session.clone(), self.email_verification);
-        let user = self
+        let (user, apps) = self
             .db
             .transaction("session.start", move |connection| {
                 let current = store::users::lock_credentials(connection, user_id)?;
@@ -226,11 +226,13 @@ impl Sessions {
                 }
                 let event = Event::new(Action::LOGIN, AuditActor::User { id: user_id }, now);
                 slipway_audit::record(connection, event.from(&origin).on("session", &started.id))?;
-                Ok::<_, AuthError>(user)
+                let apps = store::apps::list_effective(connection, user_id)?;
+                Ok::<_, AuthError>((user, apps))
             })
             .await?;
         self.operations.issued();
-        self.tokens.sign(Granted { user, session, refresh: first.token, access_id: access.id }, now).await
+        let granted = Granted { user, apps, session, refresh: first.token, access_id: access.id };
+        self.tokens.sign(granted, now).await
     }
 
     /// What was typed as the account's name is not kept: it may be a password in the wrong field.

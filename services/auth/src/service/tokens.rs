@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use slipway_jwt::{ACCESS_LIFETIME, AccessIssuer, Grant, Jwks, KeyError, SecretKey};
 use slipway_kernel::TokenId;
 use slipway_models::auth::TokenAnswer;
+use slipway_models::groups::App;
 use slipway_telemetry::spawn_blocking;
 use tracing::Span;
 
@@ -11,9 +12,6 @@ use crate::domain::{RefreshToken, Session, User};
 use crate::error::AuthError;
 use crate::store::access_tokens::AccessTokenRecord;
 use crate::store::refresh_tokens::TokenDigest;
-
-/// The apps that everyone is granted.
-const APPS: [&str; 5] = ["functions", "vault", "documents", "tasks", "workspace"];
 
 const DIGEST: &str = "refresh-token";
 const SUCCESSOR: &str = "refresh-successor";
@@ -38,6 +36,8 @@ pub(crate) struct KnownToken {
 /// What a session's tokens are made for.
 pub(crate) struct Granted {
     pub(crate) user: User,
+    /// The apps that the user may use, read after the user.
+    pub(crate) apps: Vec<App>,
     pub(crate) session: Session,
     pub(crate) refresh: RefreshToken,
     pub(crate) access_id: TokenId,
@@ -60,7 +60,7 @@ impl Tokens {
 
     /// Signs the access token, and hands both over.
     pub(crate) async fn sign(&self, granted: Granted, now: DateTime<Utc>) -> Result<TokenAnswer, AuthError> {
-        let Granted { user, session, refresh, access_id } = granted;
+        let Granted { user, apps, session, refresh, access_id } = granted;
         let grant = Grant {
             token_id: access_id,
             user_id: user.id,
@@ -68,7 +68,7 @@ impl Tokens {
             email: user.email,
             handle: user.handle.into(),
             user_type: user.user_type,
-            apps: APPS.map(str::to_owned).into(),
+            apps: apps.iter().map(App::to_string).collect(),
             generation: user.token_generation,
         };
         let issuer = Arc::clone(&self.issuer);

@@ -1,10 +1,14 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use slipway_db::DbError;
 use slipway_kernel::UserId;
 use uuid::Uuid;
 
 use crate::schema::access_revocations;
+
+/// How many rows one statement inserts: it may have 65,535 values at the most.
+const AT_ONCE: usize = 1_000;
 
 /// The last raise of the generation of a user's access tokens.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +31,32 @@ pub(crate) fn insert(connection: &mut PgConnection, revocation: &AccessRevocatio
         .do_update()
         .set(values)
         .execute(connection)?;
+    Ok(())
+}
+
+/// Inserts revocations of several users, each in the place of the user's last one.
+pub(crate) fn insert_all(
+    connection: &mut PgConnection,
+    revocations: &[AccessRevocation],
+) -> Result<(), DbError> {
+    let to_row = |revocation: &AccessRevocation| {
+        (
+            access_revocations::user_id.eq(revocation.user_id.as_uuid()),
+            access_revocations::generation.eq(revocation.generation),
+            access_revocations::revoked_at.eq(revocation.revoked_at),
+        )
+    };
+    for some in revocations.chunks(AT_ONCE) {
+        diesel::insert_into(access_revocations::table)
+            .values(some.iter().map(to_row).collect::<Vec<_>>())
+            .on_conflict(access_revocations::user_id)
+            .do_update()
+            .set((
+                access_revocations::generation.eq(excluded(access_revocations::generation)),
+                access_revocations::revoked_at.eq(excluded(access_revocations::revoked_at)),
+            ))
+            .execute(connection)?;
+    }
     Ok(())
 }
 

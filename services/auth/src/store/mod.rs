@@ -2,7 +2,10 @@
 
 pub(crate) mod access_revocations;
 pub(crate) mod access_tokens;
+pub(crate) mod apps;
 pub(crate) mod audit_log;
+pub(crate) mod group_members;
+pub(crate) mod groups;
 pub(crate) mod letters;
 pub(crate) mod link_tokens;
 pub(crate) mod people;

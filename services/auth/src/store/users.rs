@@ -95,6 +95,12 @@ pub(crate) fn find_credentials(
     Ok(query.first(connection).optional()?.map(Credentials::from))
 }
 
+/// Finds an account and keeps others from deleting it until the transaction ends; all else they may change.
+pub(crate) fn hold(connection: &mut PgConnection, id: UserId) -> Result<Option<User>, DbError> {
+    let query = users::table.find(id.as_uuid()).select(Row::as_select()).for_key_share();
+    Ok(query.first(connection).optional()?.map(|row| Credentials::from(row).user))
+}
+
 /// Deletes an account with all that is its own; what it was called stays taken.
 pub(crate) fn delete(connection: &mut PgConnection, id: UserId) -> Result<(), DbError> {
     diesel::delete(users::table.find(id.as_uuid())).execute(connection)?;
@@ -226,6 +232,19 @@ type KdfColumns =
 fn kdf_columns(kdf: Option<ClientKdf>) -> KdfColumns {
     let iterations = kdf.and_then(|kdf| i32::try_from(kdf.iterations).ok());
     (users::kdf_iterations.eq(iterations), users::kdf_salt.eq(kdf.map(|kdf| kdf.salt.to_vec())))
+}
+
+/// Raises the generations of several accounts' access tokens; returns the new ones.
+pub(crate) fn update_token_generations(
+    connection: &mut PgConnection,
+    ids: &[UserId],
+) -> Result<Vec<(UserId, i64)>, DbError> {
+    let ids: Vec<Uuid> = ids.iter().map(UserId::as_uuid).collect();
+    let raised: Vec<(Uuid, i64)> = diesel::update(users::table.filter(users::id.eq_any(ids)))
+        .set(users::token_generation.eq(users::token_generation + 1))
+        .returning((users::id, users::token_generation))
+        .get_results(connection)?;
+    Ok(raised.into_iter().map(|(id, generation)| (id.into(), generation)).collect())
 }
 
 /// Raises the generation of an account's access tokens; returns the new one, or `None` where there is no account.

@@ -18,7 +18,7 @@ enum Access {
 }
 
 /// Every route of auth. The test fails when a documented one is missing here.
-const ROUTES: [(&str, &str, Access); 32] = [
+const ROUTES: [(&str, &str, Access); 44] = [
     ("POST", "/api/v1/auth/register", Access::Everyone),
     ("GET", "/api/v1/auth/prelogin", Access::Everyone),
     ("PUT", "/api/v1/auth/password", Access::People),
@@ -47,6 +47,18 @@ const ROUTES: [(&str, &str, Access); 32] = [
     ("POST", "/api/v1/admin/users/{id}/approve", Access::Admins),
     ("POST", "/api/v1/admin/users/{id}/reject", Access::Admins),
     ("POST", "/api/v1/admin/users/{id}/reset-password", Access::Admins),
+    ("GET", "/api/v1/admin/users/{id}/apps", Access::Admins),
+    ("PUT", "/api/v1/admin/users/{id}/apps", Access::Admins),
+    ("GET", "/api/v1/groups", Access::People),
+    ("POST", "/api/v1/groups", Access::People),
+    ("GET", "/api/v1/groups/{id}", Access::People),
+    ("PATCH", "/api/v1/groups/{id}", Access::People),
+    ("DELETE", "/api/v1/groups/{id}", Access::People),
+    ("GET", "/api/v1/groups/{id}/members", Access::People),
+    ("PUT", "/api/v1/groups/{id}/members/{user_id}", Access::People),
+    ("DELETE", "/api/v1/groups/{id}/members/{user_id}", Access::People),
+    ("GET", "/api/v1/groups/{id}/apps", Access::People),
+    ("PUT", "/api/v1/groups/{id}/apps", Access::Admins),
     ("GET", "/api/v1/audit", Access::Admins),
     ("GET", "/api/v1/audit/verify", Access::Admins),
     ("POST", "/internal/audit", Access::Services),
@@ -80,8 +92,9 @@ async fn routes_admit_whom_they_are_for_and_nobody_else() {
             ("admin", Some(admin.clone()), access != Access::Services),
             ("service", Some(service.clone()), matches!(access, Access::Everyone | Access::Services)),
         ] {
+            let id = SessionId::generate().to_string();
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            let url = format!("{}{}", auth.base, path.replace("{id}", &SessionId::generate().to_string()));
+            let url = format!("{}{}", auth.base, path.replace("{id}", &id).replace("{user_id}", &id));
             let mut request = auth.client.request(method.clone(), url);
             if let Some(authorization) = &authorization {
                 request = request.header("authorization", authorization);

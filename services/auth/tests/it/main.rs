@@ -9,6 +9,7 @@ mod blind;
 mod cookies;
 mod flood;
 mod forwarding;
+mod groups;
 mod harness;
 mod letters;
 mod login;

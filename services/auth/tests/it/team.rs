@@ -59,6 +59,12 @@ impl Team {
         self.auth.register(email).await["user"]["id"].as_str().unwrap().to_owned()
     }
 
+    /// Registers Ada, Bob and Eve.
+    pub(crate) async fn three(&self) -> [String; 3] {
+        let [ada, bob, eve] = ["ada", "bob", "eve"].map(|name| format!("{name}@example.org"));
+        [self.register(&ada).await, self.register(&bob).await, self.register(&eve).await]
+    }
+
     pub(crate) async fn sign_in(&self, email: &str) -> Response {
         self.auth.post("/api/v1/auth/login", json!({"email": email, "password": PASSWORD})).await
     }

@@ -1,0 +1,3 @@
+ALTER TABLE users DROP COLUMN apps;
+DROP TABLE group_members;
+DROP TABLE groups;

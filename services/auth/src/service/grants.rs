@@ -1,0 +1,104 @@
+use std::sync::Arc;
+
+use slipway_audit::{Action, Event};
+use slipway_db::Database;
+use slipway_kernel::{GroupId, SharedClock, UserId};
+use slipway_models::audit::AuditActor;
+use slipway_models::groups::{App, UserAppsBody};
+
+use crate::domain::{Asker, SeenGroup, StatedApps};
+use crate::error::AuthError;
+use crate::service::revocations::Revoked;
+use crate::service::{By, Revocations, Sessions, groups};
+use crate::store;
+
+/// Which apps people and groups are granted (ADR 22).
+#[derive(Clone)]
+pub(crate) struct Grants {
+    db: Database,
+    revocations: Revocations,
+    clock: SharedClock,
+}
+
+impl Grants {
+    /// Takes what `sessions` works with.
+    pub(crate) fn beside(sessions: &Sessions) -> Self {
+        Self {
+            db: sessions.db.clone(),
+            revocations: sessions.revocations.clone(),
+            clock: Arc::clone(&sessions.clock),
+        }
+    }
+
+    /// Returns what is stated for a person, and what comes of it.
+    pub(crate) async fn of_user(&self, user: UserId) -> Result<UserAppsBody, AuthError> {
+        self.db
+            .run("apps.find_of_user", move |connection| {
+                let apps = store::apps::find_stated(connection, user)?.ok_or(AuthError::UserNotFound)?;
+                Ok(UserAppsBody { apps, effective: store::apps::list_effective(connection, user)? })
+            })
+            .await
+    }
+
+    /// States which apps a person may use, or that nothing is stated. Tokens that state others are revoked.
+    pub(crate) async fn put_of_user(
+        &self,
+        user: UserId,
+        apps: StatedApps,
+        By { admin, origin }: By,
+    ) -> Result<UserAppsBody, AuthError> {
+        let now = self.clock.now();
+        let event = Event::new(Action::USER_APPS, AuditActor::User { id: admin }, now);
+        let event = event.from(&origin).on("user", &user).with("apps", names(&apps));
+        let (body, revoked) = self
+            .db
+            .transaction("apps.put_of_user", move |connection| {
+                store::people::lock_admins(connection)?;
+                store::users::lock_credentials(connection, user)?.ok_or(AuthError::UserNotFound)?;
+                let old = store::apps::find_stated(connection, user)?.flatten();
+                let mut revoked = Revoked::default();
+                if old != apps {
+                    store::apps::update_stated(connection, user, &apps)?;
+                    slipway_audit::record(connection, event.with("old_apps", names(&old)))?;
+                    revoked = Revocations::revoke_access_of_user(connection, user, now)?;
+                }
+                let effective = store::apps::list_effective(connection, user)?;
+                Ok::<_, AuthError>((UserAppsBody { apps, effective }, revoked))
+            })
+            .await?;
+        self.revocations.announce(revoked);
+        Ok(body)
+    }
+
+    /// States which apps those may use who belong to a group, or that nothing is stated. Tokens that state others are
+    /// revoked.
+    pub(crate) async fn put_of_group(
+        &self,
+        id: GroupId,
+        apps: StatedApps,
+        asker: Asker,
+    ) -> Result<StatedApps, AuthError> {
+        let now = self.clock.now();
+        let event = Event::new(Action::GROUP_APPS, AuditActor::User { id: asker.user }, now);
+        let event = event.from(&asker.origin).on("group", &id).with("apps", names(&apps));
+        let (apps, revoked) = self
+            .db
+            .transaction("apps.put_of_group", move |connection| {
+                let SeenGroup { group, .. } = groups::lock(connection, id, &asker)?;
+                if group.apps == apps {
+                    return Ok((apps, Revoked::default()));
+                }
+                store::groups::update_apps(connection, id, &apps)?;
+                slipway_audit::record(connection, event.with("old_apps", names(&group.apps)))?;
+                let granted = store::group_members::list_granted(connection, id)?;
+                Ok::<_, AuthError>((apps, Revocations::revoke_access_of_users(connection, &granted, now)?))
+            })
+            .await?;
+        self.revocations.announce(revoked);
+        Ok(apps)
+    }
+}
+
+fn names(apps: &StatedApps) -> Option<Vec<&'static str>> {
+    apps.as_ref().map(|apps| apps.iter().map(|app| App::as_str(*app)).collect())
+}
