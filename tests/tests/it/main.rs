@@ -18,6 +18,7 @@ mod isolation;
 mod keys;
 mod letters;
 mod main_job;
+mod matrix;
 mod outage;
 mod records;
 mod revocation;

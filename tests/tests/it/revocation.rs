@@ -1,6 +1,6 @@
 //! Tokens that are revoked stop working at every gateway, whatever becomes of Redis.
 
-use diesel::connection::SimpleConnection as _;
+use reqwest::Method;
 use serde_json::{Value, json};
 use slipway_clients::platform::Client;
 use slipway_config::Secret;
@@ -94,25 +94,52 @@ async fn revocations_outlive_a_restart_of_all() {
     client(&other).me().await.unwrap();
 }
 
+/// Asks auth for a change as the first superuser.
+async fn manage(platform: &Platform, method: Method, path: &str, body: Value) {
+    let (username, password) = (Some("admin".to_owned()), Some(ADMIN_PASSWORD.to_owned()));
+    let login = LoginRequest { username, password, ..LoginRequest::default() };
+    let admin = platform.anonymous().login(&login).await.unwrap();
+    let client = reqwest::Client::builder().build().unwrap();
+    let request = client.request(method, format!("{}/api/v1/{path}", platform.gateway())).json(&body);
+    let answer = request.bearer_auth(admin.access_token).send().await.unwrap();
+    assert!(answer.status().is_success(), "{path}: {}", answer.status());
+}
+
 #[tokio::test]
-async fn a_change_of_an_account_refuses_its_older_tokens_and_its_sessions_go_on() {
+async fn a_change_of_grants_refuses_older_tokens_then_the_app_and_the_session_goes_on() {
     let platform = Platform::start(Mode::Standalone).await;
     platform.sign_in("ada").await;
     let old = login(&platform).await;
     let at = |access_token: &str| platform.anonymous().with_token(Secret::new(access_token));
-    at(&old.access_token).me().await.unwrap();
+    let user = at(&old.access_token).me().await.unwrap().id;
+    at(&old.access_token).functions(None).await.unwrap();
 
-    // As a change of grants does it in its transaction: see auth's `Revocations`.
-    let change = "UPDATE users SET token_generation = token_generation + 1 WHERE email = 'ada@example.org';
-        INSERT INTO access_revocations
-            SELECT id, token_generation, now() FROM users WHERE email = 'ada@example.org'";
-    platform.auth_database().superuser().batch_execute(change).unwrap();
+    let apps = format!("admin/users/{user}/apps");
+    manage(&platform, Method::PUT, &apps, json!({"apps": ["vault"]})).await;
 
     let refused = async || at(&old.access_token).me().await.err();
     assert_eq!(eventually("a refusal", refused).await.code(), Some("token_revoked"));
     let new = platform.anonymous().refresh(&old.refresh_token).await.unwrap();
     assert_eq!(new.session_id, old.session_id);
     at(&new.access_token).me().await.unwrap();
+    let fault = at(&new.access_token).functions(None).await.unwrap_err();
+    assert_eq!((fault.status(), fault.code()), (Some(403), Some("forbidden")));
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_deleted_account_are_refused() {
+    let platform = Platform::start(Mode::Standalone).await;
+    platform.sign_in("ada").await;
+    let tokens = login(&platform).await;
+    let session = platform.anonymous().with_token(Secret::new(tokens.access_token));
+    let user = session.me().await.unwrap().id;
+
+    manage(&platform, Method::DELETE, &format!("users/{user}"), json!({})).await;
+
+    let refused = async || session.functions(None).await.err();
+    assert_eq!(eventually("a refusal", refused).await.code(), Some("token_revoked"));
+    let fault = platform.anonymous().refresh(&tokens.refresh_token).await.err().unwrap();
+    assert_eq!(fault.code(), Some("refresh_expired"));
 }
 
 #[tokio::test]
