@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use slipway_audit::{Action, Event};
-use slipway_db::Database;
+use slipway_db::{Database, PgConnection};
 use slipway_kernel::{Origin, SharedClock, UserId};
 use slipway_models::audit::AuditActor;
 
@@ -10,6 +11,7 @@ use crate::error::AuthError;
 use crate::service::letters::Letters;
 use crate::service::{LinkTokens, Passwords, Revocations, Sessions};
 use crate::store;
+use crate::store::link_tokens::LinkDigest;
 
 /// What people do by links in letters: show that an address is theirs, and choose a new password.
 #[derive(Clone)]
@@ -69,8 +71,7 @@ impl Recovery {
         let revoked = self
             .db
             .transaction("user.reset_password", move |connection| {
-                let user = store::link_tokens::delete(connection, LinkPurpose::ResetPassword, &digest, now)?;
-                let user = user.ok_or(AuthError::InvalidLink)?;
+                let user = redeem(connection, LinkPurpose::ResetPassword, &digest, now)?;
                 store::users::update_password(connection, user, &hash, new.kdf())?;
                 store::users::update_email_verified(connection, user)?;
                 let event = by_link(Action::PASSWORD_RESET, user, now).from(&origin);
@@ -89,8 +90,7 @@ impl Recovery {
         let (digest, now) = (self.tokens.digest(token), self.clock.now());
         self.db
             .transaction("user.verify_email", move |connection| {
-                let user = store::link_tokens::delete(connection, LinkPurpose::VerifyEmail, &digest, now)?;
-                let user = user.ok_or(AuthError::InvalidLink)?;
+                let user = redeem(connection, LinkPurpose::VerifyEmail, &digest, now)?;
                 store::users::update_email_verified(connection, user)?;
                 let event = by_link(Action::EMAIL_VERIFY, user, now).from(&origin);
                 Ok(slipway_audit::record(connection, event)?)
@@ -99,7 +99,20 @@ impl Recovery {
     }
 }
 
+/// Uses a link up, and returns whose it was. The account is locked before the link: so does whatever else ends links, and
+/// neither waits for the other in a circle.
+fn redeem(
+    connection: &mut PgConnection,
+    purpose: LinkPurpose,
+    digest: &LinkDigest,
+    now: DateTime<Utc>,
+) -> Result<UserId, AuthError> {
+    let user = store::link_tokens::find(connection, purpose, digest, now)?.ok_or(AuthError::InvalidLink)?;
+    store::users::lock_credentials(connection, user)?.ok_or(AuthError::InvalidLink)?;
+    store::link_tokens::delete(connection, purpose, digest, now)?.ok_or(AuthError::InvalidLink)
+}
+
 /// Whoever opens the link reads the person's mail: that is taken for the person.
-fn by_link(action: Action, user: UserId, now: chrono::DateTime<chrono::Utc>) -> Event {
+fn by_link(action: Action, user: UserId, now: DateTime<Utc>) -> Event {
     Event::new(action, AuditActor::User { id: user }, now).on("user", &user)
 }

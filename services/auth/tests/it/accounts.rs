@@ -203,3 +203,19 @@ async fn whoever_signs_in_while_the_account_is_deleted_is_let_in_or_not_and_noth
         assert_eq!(count(&team.auth.database, "sessions"), 0);
     }
 }
+
+#[tokio::test]
+async fn an_admin_and_a_link_that_change_a_password_at_once_do_not_wait_for_each_other_in_a_circle() {
+    let smtp = TestSmtp::start_new();
+    let team = Team::of(letters::start(&smtp, &[]).await).await;
+    let user = team.register(ADA).await;
+    for round in 1..=10 {
+        let forgot = team.auth.post("/api/v1/auth/password/forgot", json!({"email": ADA})).await;
+        assert_eq!(forgot.status(), 202);
+        let token = smtp.letter_to(ADA, 2 * round - 1).await.token();
+        let (reset, chosen) = join(reset_password(&team, &user), choose(&team, &token, NEW)).await;
+        assert_eq!(reset.status(), 202);
+        assert!([204, 422].contains(&chosen), "{chosen}");
+        smtp.letter_to(ADA, 2 * round).await;
+    }
+}
