@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use slipway_kernel::UserId;
 use slipway_models::auth::{UserBody, UserStatus, UserType};
 
-use super::{ClientKdf, Email, Handle};
+use super::{ClientKdf, Email, Handle, StatedApps};
 
 /// An account.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub(crate) struct User {
     pub(crate) last_login_at: Option<DateTime<Utc>>,
     /// Which generation the access tokens are of that state all this.
     pub(crate) token_generation: i64,
+    /// The apps that are stated for its holder alone.
+    pub(crate) apps: StatedApps,
 }
 
 impl From<User> for UserBody {

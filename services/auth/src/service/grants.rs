@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use slipway_audit::{Action, Event};
-use slipway_db::Database;
+use slipway_db::{Database, DbError, PgConnection};
 use slipway_kernel::{GroupId, SharedClock, UserId};
 use slipway_models::audit::AuditActor;
 use slipway_models::groups::{App, UserAppsBody};
 
-use crate::domain::{Asker, SeenGroup, StatedApps};
+use crate::domain::{Asker, SeenGroup, StatedApps, User, effective_apps};
 use crate::error::AuthError;
 use crate::service::revocations::Revoked;
 use crate::service::{By, Revocations, Sessions, groups};
@@ -34,8 +34,8 @@ impl Grants {
     pub(crate) async fn of_user(&self, user: UserId) -> Result<UserAppsBody, AuthError> {
         self.db
             .run("apps.find_of_user", move |connection| {
-                let apps = store::apps::find_stated(connection, user)?.ok_or(AuthError::UserNotFound)?;
-                Ok(UserAppsBody { apps, effective: store::apps::list_effective(connection, user)? })
+                let user = store::users::find(connection, user)?.ok_or(AuthError::UserNotFound)?;
+                Ok(UserAppsBody { effective: effective(connection, &user)?, apps: user.apps })
             })
             .await
     }
@@ -54,16 +54,17 @@ impl Grants {
             .db
             .transaction("apps.put_of_user", move |connection| {
                 store::people::lock_admins(connection)?;
-                store::users::lock_credentials(connection, user)?.ok_or(AuthError::UserNotFound)?;
-                let old = store::apps::find_stated(connection, user)?.flatten();
+                let found = store::users::lock_credentials(connection, user)?;
+                let found = found.ok_or(AuthError::UserNotFound)?.user;
                 let mut revoked = Revoked::default();
-                if old != apps {
-                    store::apps::update_stated(connection, user, &apps)?;
-                    slipway_audit::record(connection, event.with("old_apps", names(&old)))?;
+                if found.apps != apps {
+                    store::users::update_apps(connection, user, &apps)?;
+                    slipway_audit::record(connection, event.with("old_apps", names(&found.apps)))?;
                     revoked = Revocations::revoke_access_of_user(connection, user, now)?;
                 }
-                let effective = store::apps::list_effective(connection, user)?;
-                Ok::<_, AuthError>((UserAppsBody { apps, effective }, revoked))
+                let changed = User { apps, ..found };
+                let effective = effective(connection, &changed)?;
+                Ok::<_, AuthError>((UserAppsBody { apps: changed.apps, effective }, revoked))
             })
             .await?;
         self.revocations.announce(revoked);
@@ -97,6 +98,19 @@ impl Grants {
         self.revocations.announce(revoked);
         Ok(apps)
     }
+}
+
+/// Lists the apps that a person may use. What groups state is read after the account, in a statement of its own.
+///
+/// A token states what is read here, and the generation that was read with the account (ADR 17). Of a change between the
+/// two, the generation is the old one: such a token is refused. Read the other way round, or by one statement that
+/// waited for a lock of the account, a token of the new generation could state the old.
+pub(super) fn effective(connection: &mut PgConnection, user: &User) -> Result<Vec<App>, DbError> {
+    let of_groups = match user.apps {
+        Some(_) => Vec::new(),
+        None => store::apps::list_of_groups(connection, user.id)?,
+    };
+    Ok(effective_apps(user.apps.clone(), of_groups))
 }
 
 fn names(apps: &StatedApps) -> Option<Vec<&'static str>> {

@@ -243,7 +243,7 @@ fn revoke_if_granted(
     user: UserId,
     now: DateTime<Utc>,
 ) -> Result<Revoked, AuthError> {
-    let own = store::apps::find_stated(connection, user)?.flatten();
+    let own = store::users::find(connection, user)?.and_then(|user| user.apps);
     if seen.group.apps.is_none() || own.is_some() {
         return Ok(Revoked::default());
     }

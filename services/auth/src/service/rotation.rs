@@ -10,6 +10,7 @@ use slipway_models::auth::UserStatus;
 
 use crate::domain::Session;
 use crate::error::AuthError;
+use crate::service::grants::effective;
 use crate::service::revocations::{Revocations, Revoked};
 use crate::service::tokens::{Granted, KnownToken, Tokens};
 use crate::store;
@@ -67,7 +68,7 @@ pub(super) fn rotate(
     }
     let access = Tokens::next_access(now);
     store::access_tokens::insert(connection, access, &successor.digest)?;
-    let apps = store::apps::list_effective(connection, user.id)?;
+    let apps = effective(connection, &user)?;
     let granted = Box::new(Granted { user, apps, session, refresh: successor.token, access_id: access.id });
     Ok(if matches!(seen, Use::First) { Rotation::Next(granted) } else { Rotation::Again(granted) })
 }

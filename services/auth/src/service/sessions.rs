@@ -8,6 +8,7 @@ use slipway_models::auth::{SessionBody, TokenAnswer, UserStatus, UserType};
 
 use crate::domain::{Login, Proof, Session, SessionDetails, User};
 use crate::error::AuthError;
+use crate::service::grants::effective;
 use crate::service::passwords::Comparison;
 use crate::service::revocations::Revoked;
 use crate::service::rotation::{Rotation, rotate};
@@ -226,7 +227,7 @@ impl Sessions {
                 }
                 let event = Event::new(Action::LOGIN, AuditActor::User { id: user_id }, now);
                 slipway_audit::record(connection, event.from(&origin).on("session", &started.id))?;
-                let apps = store::apps::list_effective(connection, user_id)?;
+                let apps = effective(connection, &user)?;
                 Ok::<_, AuthError>((user, apps))
             })
             .await?;

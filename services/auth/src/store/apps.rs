@@ -1,48 +1,21 @@
-//! Which apps are stated for whom.
+//! The apps that groups state, and how lists of apps are kept.
 
 use diesel::prelude::*;
 use slipway_db::DbError;
 use slipway_kernel::UserId;
 use slipway_models::groups::App;
 
-use crate::domain::{StatedApps, effective_apps};
-use crate::schema::{group_members, groups, users};
+use crate::schema::{group_members, groups};
 
-/// Finds what is stated for a person alone; `None` where there is no account.
-pub(crate) fn find_stated(
-    connection: &mut PgConnection,
-    user: UserId,
-) -> Result<Option<StatedApps>, DbError> {
-    let row: Option<Option<Vec<String>>> =
-        users::table.find(user.as_uuid()).select(users::apps).first(connection).optional()?;
-    Ok(row.map(|stated| stated.as_deref().map(from_names)))
-}
-
-/// Lists the apps that a person may use: of the two statements the later one may see a change that the earlier did not.
-///
-/// For a token, read the account's generation first, in a statement of its own (ADR 17): a change that is seen here and
-/// not there makes a token of the old generation, which is refused; the other way round it would be good. After a lock of
-/// the account that waited for a change, only a later statement sees what else that change wrote.
-pub(crate) fn list_effective(connection: &mut PgConnection, user: UserId) -> Result<Vec<App>, DbError> {
-    let own = find_stated(connection, user)?.flatten();
-    let of_groups: Vec<Option<Vec<String>>> = group_members::table
+/// Lists what those groups of a person state that state any apps.
+pub(crate) fn list_of_groups(connection: &mut PgConnection, user: UserId) -> Result<Vec<Vec<App>>, DbError> {
+    let lists: Vec<Option<Vec<String>>> = group_members::table
         .inner_join(groups::table)
         .filter(group_members::user_id.eq(user.as_uuid()))
         .filter(groups::apps.is_not_null())
         .select(groups::apps)
         .load(connection)?;
-    Ok(effective_apps(own, of_groups.iter().flatten().map(|apps| from_names(apps))))
-}
-
-pub(crate) fn update_stated(
-    connection: &mut PgConnection,
-    user: UserId,
-    apps: &StatedApps,
-) -> Result<(), DbError> {
-    diesel::update(users::table.find(user.as_uuid()))
-        .set(users::apps.eq(apps.as_deref().map(names)))
-        .execute(connection)?;
-    Ok(())
+    Ok(lists.iter().flatten().map(|names| from_names(names)).collect())
 }
 
 /// Writes apps as the database keeps them.

@@ -5,7 +5,8 @@ use slipway_kernel::UserId;
 use slipway_models::auth::{UserStatus, UserType};
 use uuid::Uuid;
 
-use crate::domain::{ClientKdf, Email, Login, NewUser, User, Username};
+use super::apps::{from_names, names};
+use crate::domain::{ClientKdf, Email, Login, NewUser, StatedApps, User, Username};
 use crate::schema::{handles, users};
 
 /// An account with what is compared at a sign-in.
@@ -28,6 +29,7 @@ pub(super) struct Row {
     created_at: DateTime<Utc>,
     last_login_at: Option<DateTime<Utc>>,
     token_generation: i64,
+    apps: Option<Vec<String>>,
 }
 
 impl From<Row> for Credentials {
@@ -44,6 +46,7 @@ impl From<Row> for Credentials {
             created_at: row.created_at,
             last_login_at: row.last_login_at,
             token_generation: row.token_generation,
+            apps: row.apps.as_deref().map(from_names),
         };
         Self { user, password_hash: row.password_hash }
     }
@@ -222,6 +225,18 @@ pub(crate) fn update_username(
 pub(crate) fn update_email_verified(connection: &mut PgConnection, id: UserId) -> Result<(), DbError> {
     diesel::update(users::table.find(id.as_uuid()))
         .set(users::email_verified.eq(true))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// States which apps somebody may use, or that nothing is stated.
+pub(crate) fn update_apps(
+    connection: &mut PgConnection,
+    id: UserId,
+    apps: &StatedApps,
+) -> Result<(), DbError> {
+    diesel::update(users::table.find(id.as_uuid()))
+        .set(users::apps.eq(apps.as_deref().map(names)))
         .execute(connection)?;
     Ok(())
 }
