@@ -55,6 +55,8 @@ pub(crate) enum AuthError {
     NoLetters,
     #[error("there is no such group")]
     GroupNotFound,
+    #[error("whoever owns {0} groups makes no more")]
+    TooManyGroups(i64),
     #[error("this person does not belong to the group")]
     GroupMemberNotFound,
     #[error("this is for owners of the group")]
@@ -136,6 +138,10 @@ impl From<AuthError> for Problem {
             AuthError::OriginRefused => forbidden("origin_refused"),
             AuthError::UnsupportedGrant => {
                 Self::new(StatusCode::BAD_REQUEST, ErrorCode::new("unsupported_grant_type"), &detail)
+            }
+            AuthError::TooManyGroups(_) => {
+                Self::validation(vec![FieldError { pointer: String::new(), detail }])
+                    .coded(ErrorCode::new("too_many_groups"))
             }
             AuthError::AmbiguousLogin | AuthError::InvalidAuditEvent(_) => {
                 Self::validation(vec![FieldError { pointer: String::new(), detail }])

@@ -14,6 +14,9 @@ use crate::service::revocations::Revoked;
 use crate::service::{Revocations, Sessions};
 use crate::store;
 
+/// How many groups somebody may own who makes another.
+const MAX_OWNED: i64 = 100;
+
 /// Groups, and who belongs to them (ADR 22).
 ///
 /// Whatever changes a group or who belongs to it locks the group first, and before it, where people's tokens may have to
@@ -41,7 +44,10 @@ impl Groups {
         let event = self.event(Action::GROUP_CREATE, id, &asker);
         self.db
             .transaction("group.insert", move |connection| {
-                store::users::hold(connection, asker.user)?.ok_or(AuthError::AccountGone)?;
+                store::users::lock_credentials(connection, asker.user)?.ok_or(AuthError::AccountGone)?;
+                if store::group_members::count_owned(connection, asker.user)? >= MAX_OWNED {
+                    return Err(AuthError::TooManyGroups(MAX_OWNED));
+                }
                 let group = store::groups::insert(connection, id, &name, now)?;
                 store::group_members::insert(connection, id, asker.user, GroupRole::Owner, now)?;
                 slipway_audit::record(connection, event)?;

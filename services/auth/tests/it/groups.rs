@@ -137,6 +137,22 @@ async fn groups_and_members_are_listed_by_pages() {
 }
 
 #[tokio::test]
+async fn nobody_makes_groups_without_end() {
+    let team = Team::start(&[]).await;
+    let auth = &team.auth;
+    let ada = team.register("ada@example.org").await;
+    for _ in 0..99 {
+        create(auth, &ada).await;
+    }
+    let make = || send(auth, &ada, Method::POST, "groups", Some(json!({"name": "One more"})));
+    let mut statuses: Vec<u16> =
+        join_all([make(), make(), make()]).await.iter().map(|answer| answer.status().as_u16()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 422, 422]);
+    assert_eq!(problem(make().await).await.1, "too_many_groups");
+}
+
+#[tokio::test]
 async fn a_group_keeps_an_owner_until_the_last_ones_account_is_deleted() {
     let team = Team::start(&[]).await;
     let auth = &team.auth;
@@ -245,6 +261,25 @@ async fn tokens_state_what_is_granted_and_older_ones_are_revoked() {
     }
     let login = auth.login("ada@example.org").await;
     assert_eq!(claims(&login)["apps"], json!(ALL));
+}
+
+#[tokio::test]
+async fn no_token_that_gateways_take_states_what_was_granted_before() {
+    let team = Team::start(&[]).await;
+    let auth = &team.auth;
+    let user = team.register("ada@example.org").await;
+    let group = create(auth, &team.superuser.to_string()).await;
+    assert_eq!(team.take_in(&group, &user, "member").await, 200);
+    let of = format!("groups/{group}");
+    for apps in [json!(["vault"]), json!(["tasks"])].iter().cycle().take(20) {
+        let sign_ins = (0..8).map(|_| auth.login("ada@example.org"));
+        let (_, signed_in) = join(team.put_apps(&of, apps.clone()), join_all(sign_ins)).await;
+        let generation = team.generation(&user).await;
+        for claims in signed_in.iter().map(claims) {
+            let is_taken = claims["gen"].as_i64().unwrap() >= generation;
+            assert!(!is_taken || claims["apps"] == *apps, "{claims}, since {apps} is granted");
+        }
+    }
 }
 
 #[tokio::test]
