@@ -1,7 +1,11 @@
 //! The runner's side of an instance's connections: HTTP/1.1 over the socket that the bridge dialled.
 
 use std::fs;
+use std::future::poll_fn;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
+use std::pin::pin;
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -9,6 +13,8 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use slipway_bridge::protocol::{
     CONFIGURE_PATH, Configure, Frame, FrameDecoder, FrameError, INVOKE_PATH, READY_PATH,
 };
@@ -40,60 +46,131 @@ pub enum BridgeError {
 }
 
 /// A connection of an instance: it carries one call at a time.
+///
+/// Each call speaks HTTP in its own task, on the thread that it came in on: a task per connection would cost a call
+/// several wake-ups of another thread (ADR 23).
 pub(super) struct Connection {
-    requests: SendRequest<Full<Bytes>>,
+    /// None while it carries a call, and when one broke off.
+    idle: Option<StdUnixStream>,
 }
 
 impl Connection {
-    /// Speaks HTTP on `stream`, on the current Tokio runtime.
-    pub(super) async fn open(stream: UnixStream) -> Result<Self, BridgeError> {
-        let (requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "the connection of an instance ended");
-            }
-        });
-        Ok(Self { requests })
+    /// Makes a connection of a stream that the bridge dialled.
+    pub(super) fn open(stream: UnixStream) -> Result<Self, BridgeError> {
+        Ok(Self { idle: Some(stream.into_std().map_err(message)?) })
     }
 
-    /// Tells whether the bridge is still there.
+    /// Tells whether the bridge is still there, and has said nothing that it was not asked.
     pub(super) fn is_open(&self) -> bool {
-        !self.requests.is_closed()
+        let mut byte = [0; 1];
+        self.idle.as_ref().is_some_and(|stream| {
+            recv(stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) == Err(Errno::WOULDBLOCK)
+        })
     }
 
     /// Hands over the configuration, once, before anything else.
     pub(super) async fn configure(&mut self, configure: &Configure) -> Result<(), BridgeError> {
-        let body = serde_json::to_vec(configure).map_err(|fault| BridgeError::Message(fault.to_string()))?;
-        self.send(Method::PUT, CONFIGURE_PATH, body.into()).await.map(drop)
+        let body = serde_json::to_vec(configure).map_err(message)?;
+        self.send(Method::PUT, CONFIGURE_PATH, body.into()).await?.give_back().await
     }
 
     /// Asks for the handler to be loaded; the stream's end tells how that went.
-    pub(super) async fn ready(&mut self) -> Result<Frames, BridgeError> {
+    pub(super) async fn ready(&mut self) -> Result<Frames<'_>, BridgeError> {
         Ok(Frames::new(self.send(Method::GET, READY_PATH, Bytes::new()).await?))
     }
 
     /// Calls the handler; `head` is an encoded `InvokeHead`.
-    pub(super) async fn invoke(&mut self, head: &[u8], body: &[u8]) -> Result<Frames, BridgeError> {
+    pub(super) async fn invoke(&mut self, head: &[u8], body: &[u8]) -> Result<Frames<'_>, BridgeError> {
         let message = [head, body].concat();
         Ok(Frames::new(self.send(Method::POST, INVOKE_PATH, message.into()).await?))
     }
 
-    async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Incoming, BridgeError> {
+    async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Exchange<'_>, BridgeError> {
+        let stream = self.idle.take().ok_or_else(|| message("the connection carries another call"))?;
+        let stream = UnixStream::from_std(stream).map_err(message)?;
+        let (mut requests, http) = http1::handshake(TokioIo::new(stream)).await?;
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, "instance")
             .body(Full::new(body))
-            .map_err(|fault| BridgeError::Message(fault.to_string()))?;
-        self.requests.ready().await?;
-        let response = self.requests.send_request(request).await?;
+            .map_err(message)?;
+        let response = requests.send_request(request);
+        let mut driven = Driven { http, is_over: false };
+        let response = driven.until(response).await?;
         let status = response.status();
         if status.is_success() {
-            return Ok(response.into_body());
+            return Ok(Exchange { connection: self, requests, driven, answer: response.into_body() });
         }
-        let reason = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
+        let reason = driven.until(Limited::new(response.into_body(), REFUSAL_BYTES).collect()).await;
         let reason = reason.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
         Err(BridgeError::Refused { status, reason: reason.unwrap_or_default() })
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is named where errors are mapped")]
+fn message(fault: impl ToString) -> BridgeError {
+    BridgeError::Message(fault.to_string())
+}
+
+/// HTTP on a stream, which goes on while something is waited for.
+struct Driven {
+    http: http1::Connection<TokioIo<UnixStream>, Full<Bytes>>,
+    is_over: bool,
+}
+
+impl Driven {
+    /// Waits for a part of an exchange.
+    async fn until<T>(&mut self, part: impl Future<Output = T>) -> T {
+        let mut part = pin!(part);
+        poll_fn(|context| {
+            if let Poll::Ready(part) = part.as_mut().poll(context) {
+                return Poll::Ready(part);
+            }
+            // What ends the connection is told to whoever waits for a part.
+            self.is_over = self.is_over || self.http.poll_without_shutdown(context).is_ready();
+            part.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+/// A request that was sent, and its answer as it comes. Dropped before its end, it closes the connection.
+struct Exchange<'a> {
+    connection: &'a mut Connection,
+    requests: SendRequest<Full<Bytes>>,
+    driven: Driven,
+    answer: Incoming,
+}
+
+impl Exchange<'_> {
+    /// Returns the next bytes of the answer. May be cancelled and called again.
+    async fn chunk(&mut self) -> Result<Option<Bytes>, BridgeError> {
+        loop {
+            match self.driven.until(self.answer.frame()).await {
+                Some(frame) => {
+                    if let Ok(data) = frame?.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads to the end of the answer, and lets the connection carry the next call.
+    async fn give_back(mut self) -> Result<(), BridgeError> {
+        while self.chunk().await?.is_some() {}
+        let Self { connection, requests, driven: Driven { mut http, is_over }, .. } = self;
+        drop(requests);
+        if !is_over {
+            poll_fn(|context| http.poll_without_shutdown(context)).await?;
+        }
+        let parts = http.into_parts();
+        if parts.read_buf.is_empty() {
+            connection.idle = Some(parts.io.into_inner().into_std().map_err(message)?);
+        }
+        Ok(())
     }
 }
 
@@ -112,9 +189,7 @@ impl Dialled {
         let further = async {
             let mut further = Vec::new();
             for _ in 1..configure.concurrency {
-                let (stream, _) =
-                    listener.accept().await.map_err(|fault| BridgeError::Message(fault.to_string()))?;
-                further.push(Connection::open(stream).await?);
+                further.push(Connection::open(listener.accept().await.map_err(message)?.0)?);
             }
             Ok(further)
         };
@@ -128,14 +203,14 @@ impl Dialled {
 }
 
 /// The frames of one answer, as they come.
-pub(crate) struct Frames {
-    body: Incoming,
+pub(crate) struct Frames<'a> {
+    exchange: Exchange<'a>,
     decoder: FrameDecoder,
 }
 
-impl Frames {
-    fn new(body: Incoming) -> Self {
-        Self { body, decoder: FrameDecoder::new() }
+impl<'a> Frames<'a> {
+    fn new(exchange: Exchange<'a>) -> Self {
+        Self { exchange, decoder: FrameDecoder::new() }
     }
 
     /// Returns the next frame. The last is [`Frame::End`]; a stream that stops before it is an error. May be
@@ -145,25 +220,19 @@ impl Frames {
             if let Some(frame) = self.decoder.next_frame()? {
                 return Ok(frame);
             }
-            match self.body.frame().await {
-                Some(chunk) => {
-                    if let Ok(data) = chunk?.into_data() {
-                        self.decoder.push(&data);
-                    }
-                }
-                None => return Err(FrameError::Truncated.into()),
-            }
+            let chunk = self.exchange.chunk().await?.ok_or(FrameError::Truncated)?;
+            self.decoder.push(&chunk);
         }
     }
 
-    /// Reads to the end of the answer, past its last frame, so that the connection can carry the next call.
-    pub(crate) async fn finish(mut self) -> Result<(), BridgeError> {
-        while let Some(chunk) = self.body.frame().await {
-            if let Ok(data) = chunk?.into_data() {
-                self.decoder.push(&data);
-            }
+    /// Reads to the end of the answer, past its last frame, and lets the connection carry the next call.
+    pub(crate) async fn finish(self) -> Result<(), BridgeError> {
+        let Self { mut exchange, mut decoder } = self;
+        while let Some(chunk) = exchange.chunk().await? {
+            decoder.push(&chunk);
         }
-        Ok(self.decoder.finish()?)
+        decoder.finish()?;
+        exchange.give_back().await
     }
 }
 
@@ -183,7 +252,7 @@ mod tests {
             assert!(theirs.read(&mut request).await.unwrap() > 0);
             theirs.write_all(&answer).await.unwrap();
         });
-        Connection::open(ours).await.unwrap()
+        Connection::open(ours).unwrap()
     }
 
     fn ok(body: &[u8]) -> Vec<u8> {
@@ -206,7 +275,8 @@ mod tests {
     }
 
     async fn read(answer: Vec<u8>) -> Result<(), BridgeError> {
-        let mut frames = answered_with(answer).await.invoke(b"head", b"body").await?;
+        let mut connection = answered_with(answer).await;
+        let mut frames = connection.invoke(b"head", b"body").await?;
         while !matches!(frames.next().await?, Frame::End(_)) {}
         frames.finish().await
     }

@@ -192,7 +192,7 @@ impl Shared {
             accepted = listener.accept() => accepted.map_err(|cause| platform("it cannot dial", &cause))?.0,
             failure = self.watch(remains) => return Err(failure),
         };
-        match Connection::open(stream).await {
+        match Connection::open(stream) {
             Ok(connection) => Ok(Dialled { connection, listener, socket: self.config.socket(remains.id) }),
             Err(cause) => Err(self.explain(remains, &cause).await),
         }

@@ -109,7 +109,7 @@ impl Lease {
     }
 
     /// Calls the handler.
-    pub(crate) async fn invoke(&mut self, head: &[u8], body: &[u8]) -> Result<Frames, BridgeError> {
+    pub(crate) async fn invoke(&mut self, head: &[u8], body: &[u8]) -> Result<Frames<'_>, BridgeError> {
         match &mut self.slot.connection {
             Some(connection) => connection.invoke(head, body).await,
             None => Err(BridgeError::Message("the slot was given back".to_owned())),

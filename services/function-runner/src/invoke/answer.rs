@@ -77,7 +77,7 @@ pub(crate) enum Piece {
 /// Reads the frames of one run to their end. Lines go into `log`, and to the records as the run goes on; the answer
 /// goes to `relay` as it comes, or is kept whole.
 pub(crate) async fn receive(
-    mut frames: Frames,
+    mut frames: Frames<'_>,
     execution: &Execution,
     log: &mut Log,
     records: &Records,

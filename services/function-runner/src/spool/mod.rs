@@ -1,9 +1,8 @@
 //! The append-only record of runs on the local disk.
 //!
 //! A run's beginning is written before the run proceeds and its end before the answer is sent; from here both reach
-//! PostgreSQL in batches (`crate::records`). One thread writes, and takes together what comes in at the same time.
-//! "Written" means that `write(2)` has returned, which outlasts the death of this process; what a power cut may take
-//! is bounded by [`Fsync`].
+//! PostgreSQL in batches (`crate::records`). "Written" means that `write(2)` has returned, which outlasts the death of
+//! this process; what a power cut may take is bounded by [`Fsync`]. ADR 23 says why callers write by themselves.
 //!
 //! The files are segments. A segment begins with the runs that were under way when it was begun, so that an older one
 //! is needed for nothing but its own records, and it is deleted when the last of them is in PostgreSQL. After a
@@ -19,16 +18,11 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::sync::{mpsc, oneshot};
+use std::sync::{Arc, Mutex};
 
 pub use record::Record;
 use segment::Outstanding;
-use writer::{Append, Writer};
-
-/// How many appends may wait for the writer before callers do.
-const QUEUE: usize = 1024;
+use writer::{Synced, Syncer, Writer};
 
 /// When the spool is made to outlast a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +65,7 @@ pub enum SpoolError {
     /// The record is larger than any reader would believe.
     #[error("the record is too large for the spool")]
     TooLarge,
-    /// The spool was shut down.
+    /// The thread that syncs has died.
     #[error("the spool is closed")]
     Closed,
 }
@@ -100,10 +94,11 @@ impl SpooledRecord {
 
 /// The spool, open for appending. One process at a time has it open.
 pub struct Spool {
-    appends: mpsc::Sender<Append>,
-    /// Held from making a record to queueing it.
-    order: Mutex<()>,
+    writer: Arc<Mutex<Writer>>,
+    syncer: Syncer,
     outstanding: Arc<Outstanding>,
+    /// Held for as long as anything may be written: dropped after the syncer.
+    _lock: File,
 }
 
 impl Spool {
@@ -129,37 +124,38 @@ impl Spool {
             left.extend(records);
             next = number + 1;
         }
-        let (appends, receiver) = mpsc::channel(QUEUE);
-        let writer = Writer {
-            directory,
-            segment_bytes,
-            fsync,
-            outstanding: Arc::clone(&outstanding),
-            observer: Box::new(observer),
-            _lock: lock,
-        };
-        writer.spawn(next, receiver)?;
-        Ok((Self { appends, order: Mutex::default(), outstanding }, left))
+        let observer = Box::new(observer);
+        let writer =
+            Writer::begin(directory.clone(), next, segment_bytes, fsync, Arc::clone(&outstanding), observer)?;
+        let writer = Arc::new(Mutex::new(writer));
+        let syncer = Syncer::start(Arc::clone(&writer), Arc::clone(&outstanding), directory, fsync)?;
+        Ok((Self { writer, syncer, outstanding, _lock: lock }, left))
     }
 
-    /// Writes `record` and returns when it is written. A caller that stops waiting may or may not have written it.
+    /// Writes `record` and returns when it is written. A caller that stops waiting has written it.
     pub async fn append(&self, record: Record) -> Result<(), SpoolError> {
-        let (append, outcome) = prepare(record)?;
-        self.appends.send(append).await.map_err(|_| SpoolError::Closed)?;
-        outcome.await.map_err(|_| SpoolError::Closed)?
+        let frame = encode(&record)?;
+        let written = writer::lock(&self.writer).append(record, frame);
+        self.settle(written).await
     }
 
     /// Writes what `make` returns, as [`Self::append`] does; records are made in the order in which they are written.
-    /// A caller that stops waiting has either not made its record, or it is written.
     pub async fn append_in_order(&self, make: impl FnOnce() -> Record) -> Result<(), SpoolError> {
-        let place = self.appends.reserve().await.map_err(|_| SpoolError::Closed)?;
-        let outcome = {
-            let _in_order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-            let (append, outcome) = prepare(make())?;
-            place.send(append);
-            outcome
+        let written = {
+            let mut writer = writer::lock(&self.writer);
+            let record = make();
+            let frame = encode(&record)?;
+            writer.append(record, frame)
         };
-        outcome.await.map_err(|_| SpoolError::Closed)?
+        self.settle(written).await
+    }
+
+    async fn settle(&self, written: Result<Option<Synced>, SpoolError>) -> Result<(), SpoolError> {
+        self.syncer.notice();
+        match written? {
+            Some(synced) => synced.await.map_err(|_| SpoolError::Closed)?,
+            None => Ok(()),
+        }
     }
 
     /// Says that `records` records of `segment` are in PostgreSQL.
@@ -168,11 +164,9 @@ impl Spool {
     }
 }
 
-fn prepare(record: Record) -> Result<(Append, oneshot::Receiver<Result<(), SpoolError>>), SpoolError> {
-    let payload = serde_json::to_vec(&record).map_err(|_| SpoolError::TooLarge)?;
-    let frame = frame::encode(&payload).ok_or(SpoolError::TooLarge)?;
-    let (written, outcome) = oneshot::channel();
-    Ok((Append { record, frame, written }, outcome))
+fn encode(record: &Record) -> Result<Vec<u8>, SpoolError> {
+    let payload = serde_json::to_vec(record).map_err(|_| SpoolError::TooLarge)?;
+    frame::encode(&payload).ok_or(SpoolError::TooLarge)
 }
 
 fn lock(path: &Path) -> io::Result<File> {

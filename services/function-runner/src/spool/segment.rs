@@ -32,11 +32,14 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Begins a segment, and makes sure that a power cut cannot take its name away.
+/// Begins a segment. A power cut may take its name away until [`sync_names`].
 pub(super) fn create(directory: &Path, number: u64) -> io::Result<File> {
-    let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path(directory, number))?;
-    File::open(directory)?.sync_all()?;
-    Ok(file)
+    OpenOptions::new().append(true).create_new(true).mode(0o600).open(path(directory, number))
+}
+
+/// Makes the names of the segments outlast a power cut.
+pub(super) fn sync_names(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 /// Reads a segment's records. A torn tail is what a crash leaves behind: it was never acknowledged.

@@ -1,7 +1,6 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use chrono::{TimeZone as _, Utc};
 use serde_json::Value;
@@ -30,24 +29,12 @@ fn config(directory: &Path, segment_bytes: u64) -> SpoolConfig {
     SpoolConfig { directory: directory.to_owned(), segment_bytes, fsync: Fsync::Interval }
 }
 
-/// Opens the spool, waiting for the threads of one that was dropped a moment ago.
 fn open(directory: &Path, segment_bytes: u64) -> (Spool, Vec<Record>, Seen) {
-    let patience = Instant::now() + Duration::from_secs(20);
-    loop {
-        let seen = Seen::default();
-        let observed = Arc::clone(&seen);
-        match Spool::open(config(directory, segment_bytes), move |record| {
-            observed.lock().unwrap().push(record);
-        }) {
-            Ok((spool, left)) => {
-                return (spool, left.into_iter().map(|spooled| (*spooled.record).clone()).collect(), seen);
-            }
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < patience => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
+    let seen = Seen::default();
+    let observed = Arc::clone(&seen);
+    let observer = move |record| observed.lock().unwrap().push(record);
+    let (spool, left) = Spool::open(config(directory, segment_bytes), observer).unwrap();
+    (spool, left.into_iter().map(|spooled| (*spooled.record).clone()).collect(), seen)
 }
 
 fn segments(directory: &Path) -> Vec<u64> {
@@ -151,7 +138,23 @@ async fn an_unconfirmed_record_keeps_its_segment_and_those_after_it() {
     }
     assert!(segments(home.path()).starts_with(&segments_of));
     spool.confirm(segments_of[0], 1);
-    assert!(!segments(home.path()).contains(&segments_of[0]));
+    drop(spool);
+    assert!(!segments(home.path()).iter().any(|number| segments_of.contains(number)));
+}
+
+#[tokio::test]
+async fn appends_that_must_outlast_a_power_cut_return_when_they_are_synced() {
+    let home = TempDir::new().unwrap();
+    let config = SpoolConfig { fsync: Fsync::Always, ..config(home.path(), 4_096) };
+    let (spool, _) = Spool::open(config, |_| {}).unwrap();
+    let runs: Vec<Execution> = (0..100).map(|_| began()).collect();
+    let appends = runs.iter().map(|run| spool.append(Record::Began { execution: run.clone() }));
+    futures_util::future::try_join_all(appends).await.unwrap();
+    drop(spool);
+
+    let (_spool, left, _) = open(home.path(), 4_096);
+    let found: HashSet<ExecutionId> = left.iter().map(Record::execution_id).collect();
+    assert_eq!(found, runs.iter().map(|run| run.id).collect());
 }
 
 #[test]

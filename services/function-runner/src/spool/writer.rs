@@ -1,57 +1,25 @@
-//! The one thread that writes, and the one that makes what was written outlast a power cut.
+//! Writing to the newest segment, and making what was written outlast a power cut.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use slipway_kernel::ExecutionId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::segment::{self, Outstanding};
 use super::{Fsync, Record, SpoolError, SpooledRecord};
 
-/// How many bytes one `write` takes together.
-const GROUP: usize = 1024 * 1024;
 const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 
-pub(super) struct Append {
-    pub(super) record: Record,
-    pub(super) frame: Vec<u8>,
-    pub(super) written: oneshot::Sender<Result<(), SpoolError>>,
-}
-
-pub(super) struct Writer {
-    pub(super) directory: PathBuf,
-    pub(super) segment_bytes: u64,
-    pub(super) fsync: Fsync,
-    pub(super) outstanding: Arc<Outstanding>,
-    /// Told of each record, in order, before its append returns.
-    pub(super) observer: Box<dyn Fn(SpooledRecord) + Send>,
-    /// Held for as long as this may write.
-    pub(super) _lock: File,
-}
-
-impl Writer {
-    /// Begins the segment `first` and starts the threads. They end when every sender of appends is gone.
-    pub(super) fn spawn(self, first: u64, appends: mpsc::Receiver<Append>) -> io::Result<()> {
-        let current =
-            Current { number: first, file: segment::create(&self.directory, first)?.into(), length: 0 };
-        let newest = Arc::new(Mutex::new(Arc::clone(&current.file)));
-        let (dirty, syncs) = sync_channel(1);
-        let syncer_newest = Arc::clone(&newest);
-        thread::Builder::new()
-            .name("spool-sync".into())
-            .spawn(move || keep_synced(&syncs, &syncer_newest))?;
-        let run = Run { writer: self, current, newest, dirty, unended: HashMap::new(), broken: false };
-        thread::Builder::new().name("spool-write".into()).spawn(move || run.until_closed(appends))?;
-        Ok(())
-    }
-}
+/// Says how a sync went that an append waits for.
+pub(super) type Synced = oneshot::Receiver<Result<(), SpoolError>>;
 
 /// The segment that is written to.
 struct Current {
@@ -60,57 +28,73 @@ struct Current {
     length: u64,
 }
 
-struct Run {
-    writer: Writer,
+/// The state of writing. Whoever appends writes: a thread that wrote for all would cost each of them two wake-ups.
+pub(super) struct Writer {
+    directory: PathBuf,
+    segment_bytes: u64,
+    fsync: Fsync,
+    outstanding: Arc<Outstanding>,
+    observer: Box<dyn Fn(SpooledRecord) + Send>,
     current: Current,
-    /// The current file, for the thread that syncs.
-    newest: Arc<Mutex<Arc<File>>>,
-    dirty: SyncSender<()>,
+    /// Segments that are full, and are closed once they, and the one after them, are synced.
+    full: Vec<Current>,
     /// The beginnings of the runs that have not ended, as frames.
     unended: HashMap<ExecutionId, Vec<u8>>,
-    /// True when the segment may end in a torn frame, past which no reader gets.
+    /// True when the segment may have a fault, past which no reader gets.
     broken: bool,
+    /// Appends that wait for the next sync.
+    unsynced: Vec<oneshot::Sender<Result<(), SpoolError>>>,
 }
 
-impl Run {
-    fn until_closed(mut self, mut appends: mpsc::Receiver<Append>) {
-        while let Some(first) = appends.blocking_recv() {
-            let mut size = first.frame.len();
-            let mut group = vec![first];
-            while size < GROUP
-                && let Ok(next) = appends.try_recv()
-            {
-                size += next.frame.len();
-                group.push(next);
-            }
-            self.append(group);
-            if self.broken || self.current.length >= self.writer.segment_bytes {
-                self.rotate();
-            }
-        }
-        if let Err(error) = self.current.file.sync_data() {
-            tracing::error!(%error, "cannot sync the spool");
-        }
+impl Writer {
+    /// Begins the segment `first`.
+    pub(super) fn begin(
+        directory: PathBuf,
+        first: u64,
+        segment_bytes: u64,
+        fsync: Fsync,
+        outstanding: Arc<Outstanding>,
+        observer: Box<dyn Fn(SpooledRecord) + Send>,
+    ) -> io::Result<Self> {
+        let file = segment::create(&directory, first)?.into();
+        segment::sync_names(&directory)?;
+        Ok(Self {
+            directory,
+            segment_bytes,
+            fsync,
+            outstanding,
+            observer,
+            current: Current { number: first, file, length: 0 },
+            full: Vec::new(),
+            unended: HashMap::new(),
+            broken: false,
+            unsynced: Vec::new(),
+        })
     }
 
-    fn append(&mut self, group: Vec<Append>) {
-        let bytes: Vec<u8> = group.iter().flat_map(|append| &append.frame).copied().collect();
-        let outcome = self.write(&bytes).map_err(|cause| {
+    /// Writes a record, and returns what to wait for where it has to outlast a power cut at once.
+    pub(super) fn append(&mut self, record: Record, frame: Vec<u8>) -> Result<Option<Synced>, SpoolError> {
+        if self.broken {
+            self.rotate();
+        }
+        self.write(&frame).map_err(|cause| {
             tracing::error!(error = %cause, "cannot write to the spool");
             SpoolError::Write(cause.kind())
+        })?;
+        let number = self.current.number;
+        self.outstanding.add(number, 1);
+        let spooled = SpooledRecord::new(number, record, frame.len());
+        self.note(&spooled.record, frame);
+        (self.observer)(spooled);
+        let synced = (self.fsync == Fsync::Always).then(|| {
+            let (sender, synced) = oneshot::channel();
+            self.unsynced.push(sender);
+            synced
         });
-        if outcome.is_ok() {
-            self.writer.outstanding.add(self.current.number, group.len());
+        if self.current.length >= self.segment_bytes {
+            self.rotate();
         }
-        for Append { record, frame, written } in group {
-            if outcome.is_ok() {
-                let spooled = SpooledRecord::new(self.current.number, record, frame.len());
-                self.note(&spooled.record, frame);
-                (self.writer.observer)(spooled);
-            }
-            // Nobody waits for it any more: it is on record all the same.
-            let _ = written.send(outcome);
-        }
+        Ok(synced)
     }
 
     /// Appends all of `bytes` or, where the disk is full, takes back what it wrote of them.
@@ -118,21 +102,13 @@ impl Run {
         if self.broken {
             return Err(io::Error::other("the segment is torn and the next one cannot be begun"));
         }
-        let file = &*self.current.file;
-        let mut writer = file;
-        if let Err(fault) = writer.write_all(bytes) {
+        let mut file = &*self.current.file;
+        if let Err(fault) = file.write_all(bytes) {
             self.broken = file.set_len(self.current.length).is_err();
             return Err(fault);
         }
         self.current.length += bytes.len() as u64;
-        match self.writer.fsync {
-            Fsync::Always => file.sync_data(),
-            Fsync::Interval => {
-                // A full channel means that a sync, which will cover this write, is still to begin.
-                let _ = self.dirty.try_send(());
-                Ok(())
-            }
-        }
+        Ok(())
     }
 
     fn note(&mut self, record: &Record, frame: Vec<u8>) {
@@ -148,39 +124,127 @@ impl Run {
     }
 
     /// Begins the next segment with the runs that have not ended, so that no earlier one is needed for them. Where
-    /// that cannot be done, the next append tries again.
+    /// that cannot be done, the next append that finds the segment broken or full tries again.
     fn rotate(&mut self) {
         match self.next_segment() {
             Ok(next) => {
-                *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next.file);
-                let closed = std::mem::replace(&mut self.current, next);
+                self.full.push(mem::replace(&mut self.current, next));
                 self.broken = false;
-                self.writer.outstanding.close(closed.number);
             }
             Err(error) => {
-                let _ = fs::remove_file(segment::path(&self.writer.directory, self.current.number + 1));
+                let _ = fs::remove_file(segment::path(&self.directory, self.current.number + 1));
                 tracing::error!(%error, "cannot begin a segment of the spool");
             }
         }
     }
 
     fn next_segment(&self) -> io::Result<Current> {
-        self.current.file.sync_data()?;
         let number = self.current.number + 1;
-        let mut file = segment::create(&self.writer.directory, number)?;
+        let mut file = segment::create(&self.directory, number)?;
         let bytes: Vec<u8> = self.unended.values().flatten().copied().collect();
         file.write_all(&bytes)?;
-        file.sync_data()?;
         Ok(Current { number, file: file.into(), length: bytes.len() as u64 })
     }
 }
 
-fn keep_synced(syncs: &Receiver<()>, newest: &Mutex<Arc<File>>) {
-    while syncs.recv().is_ok() {
-        thread::sleep(SYNC_INTERVAL);
-        let file = Arc::clone(&newest.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Err(error) = file.sync_data() {
-            tracing::error!(%error, "cannot sync the spool");
+/// What was written since the last sync.
+struct Unsynced {
+    number: u64,
+    file: Arc<File>,
+    full: Vec<Current>,
+    appends: Vec<oneshot::Sender<Result<(), SpoolError>>>,
+}
+
+impl Writer {
+    fn take_unsynced(&mut self) -> Unsynced {
+        Unsynced {
+            number: self.current.number,
+            file: Arc::clone(&self.current.file),
+            full: mem::take(&mut self.full),
+            appends: mem::take(&mut self.unsynced),
         }
+    }
+}
+
+impl Unsynced {
+    fn sync(&self, directory: &Path) -> io::Result<()> {
+        self.full
+            .iter()
+            .map(|segment| &segment.file)
+            .chain([&self.file])
+            .try_for_each(|file| file.sync_data())?;
+        if self.full.is_empty() { Ok(()) } else { segment::sync_names(directory) }
+    }
+}
+
+/// Locks the state of writing.
+pub(super) fn lock(writer: &Mutex<Writer>) -> MutexGuard<'_, Writer> {
+    writer.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The thread that makes what was written outlast a power cut. Dropped, it has synced all of it.
+pub(super) struct Syncer {
+    dirty: Option<SyncSender<()>>,
+    going: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Syncer {
+    pub(super) fn start(
+        writer: Arc<Mutex<Writer>>,
+        outstanding: Arc<Outstanding>,
+        directory: PathBuf,
+        fsync: Fsync,
+    ) -> io::Result<Self> {
+        let pause = match fsync {
+            Fsync::Interval => SYNC_INTERVAL,
+            Fsync::Always => Duration::ZERO,
+        };
+        let (dirty, wakes) = sync_channel(1);
+        let (going, end) = sync_channel::<()>(0);
+        let thread = thread::Builder::new().name("spool-sync".into()).spawn(move || {
+            while wakes.recv().is_ok() {
+                // Nothing is ever sent: this waits for the time, or for the end.
+                let _ = end.recv_timeout(pause);
+                sync(&writer, &outstanding, &directory);
+            }
+        })?;
+        Ok(Self { dirty: Some(dirty), going: Some(going), thread: Some(thread) })
+    }
+
+    /// Has what was written synced in due time.
+    pub(super) fn notice(&self) {
+        // A full channel means that a sync, which will cover this write, is still to begin.
+        let _ = self.dirty.as_ref().map(|dirty| dirty.try_send(()));
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        (self.dirty, self.going) = (None, None);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Syncs what was written, and closes the segments that are full.
+fn sync(writer: &Mutex<Writer>, outstanding: &Outstanding, directory: &Path) {
+    let unsynced = lock(writer).take_unsynced();
+    let outcome = unsynced.sync(directory).map_err(|error| {
+        tracing::error!(%error, "cannot sync the spool");
+        SpoolError::Write(error.kind())
+    });
+    if outcome.is_ok() {
+        unsynced.full.iter().for_each(|segment| outstanding.close(segment.number));
+    } else {
+        // It is not tried again: a second sync would tell of success, whatever the first one lost. What comes goes
+        // into another segment; those that are full stay, and the next start reads them again.
+        let mut writer = lock(writer);
+        writer.broken |= writer.current.number == unsynced.number;
+    }
+    for append in unsynced.appends {
+        // Nobody waits for it any more: it is on record all the same.
+        let _ = append.send(outcome);
     }
 }
