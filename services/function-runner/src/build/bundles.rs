@@ -10,15 +10,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use slipway_models::functions::Runtime;
 
 use super::source::{self, Kind, Selection};
 
+/// The runtimes that can load code which was not there when their worker started.
+pub(crate) const WARM_RUNTIMES: [Runtime; 2] = [Runtime::Python, Runtime::Node];
+
 /// The most files, directories and links of a bundle, and the most bytes: laying out more is no faster than starting
 /// the version's own image.
-const MAX_ENTRIES: usize = 1_000;
-const MAX_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_ENTRIES: usize = 4_000;
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The bundles of this host: what lies in an image's `/app`, for images that are a plain runtime and little more.
+/// Some of the files below a directory.
+pub(super) type Part = (PathBuf, Selection);
+
+/// The bundles of this host: what lies in an image's `/app`, for images that are a plain runtime, a function's files and
+/// what it depends on, or that alone.
 ///
 /// A bundle is named by its image, so it belongs to one owner and its content never changes. It is a shortcut: where
 /// one is missing or damaged, the image is used. Instances are given hard links of its files, of which they see a
@@ -63,7 +71,7 @@ impl Bundles {
         for (used, (_, path)) in (0..).zip(found) {
             match read_description(&path) {
                 Some(Description { image, base, .. }) if path == directory.join(file_name(&image)) => {
-                    let (_, bytes) = size(&path.join("app"))?;
+                    let (_, bytes) = size(&path.join("app"), Selection::All)?;
                     known.insert(image, Known { base, bytes, used, is_whole: false });
                 }
                 _ => fs::remove_dir_all(&path)?,
@@ -73,25 +81,30 @@ impl Bundles {
         Ok(Self { directory, known: Mutex::new(known), uses })
     }
 
-    /// Keeps the files of `source` as those that `image` adds to the plain runtime's image `base`, unless they are
-    /// kept or too many. Blocking.
-    pub(super) fn keep(&self, image: &str, base: &str, source: &Path) -> io::Result<()> {
+    /// Keeps the files of `parts`, which have none in common, as those that `image` adds to the plain runtime's image
+    /// `base`, unless they are kept or too many. Blocking.
+    pub(super) fn keep(&self, image: &str, base: &str, parts: &[Part]) -> io::Result<()> {
         if let Some(known) = self.known().get_mut(image) {
             known.used = self.next_use();
             return Ok(());
         }
-        let (entries, bytes) = size(source)?;
+        let (mut entries, mut bytes) = (0, 0);
+        for (root, selection) in parts {
+            let (more, size) = size(root, *selection)?;
+            (entries, bytes) = (entries + more, bytes + size);
+        }
         if entries > MAX_ENTRIES || bytes > MAX_BYTES {
             return Ok(());
         }
         let unfinished = tempfile::tempdir_in(&self.directory)?;
-        link_tree(source, &unfinished.path().join("app"))?;
+        let app = unfinished.path().join("app");
+        create_directory(&app)?;
+        for (root, selection) in parts {
+            link_entries(root, *selection, &app)?;
+        }
         let (image, base) = (image.to_owned(), base.to_owned());
-        let description = Description {
-            image: image.clone(),
-            base: base.clone(),
-            digest: source::digest(source, Selection::All, &[])?,
-        };
+        let digest = source::digest(&app, Selection::All, &[])?;
+        let description = Description { image: image.clone(), base: base.clone(), digest };
         fs::write(unfinished.path().join("description.json"), serde_json::to_vec(&description)?)?;
         let mut known = self.known();
         match fs::rename(unfinished.path(), self.path(&image)) {
@@ -108,9 +121,14 @@ impl Bundles {
         self.known().get(image).map(|known| known.base.clone())
     }
 
-    /// Lays an image's files into `target`, an empty directory. Files that are not what was kept (a power cut takes
-    /// some) are removed, and an error. Blocking.
+    /// Lays an image's files into `target`, an empty directory; otherwise as [`Self::files`]. Blocking.
     pub(crate) fn lay(&self, image: &str, target: &Path) -> io::Result<()> {
+        link_entries(&self.files(image)?, Selection::All, target)
+    }
+
+    /// Returns where the files of an image lie. Those that are not what was kept (a power cut takes some) are removed,
+    /// and an error; so are those that are not kept ([`io::ErrorKind::NotFound`]). Blocking.
+    pub(super) fn files(&self, image: &str) -> io::Result<PathBuf> {
         let use_now = |known: &mut Known| {
             known.used = self.next_use();
             known.is_whole
@@ -119,7 +137,7 @@ impl Bundles {
         if !is_whole {
             self.require_whole(image)?;
         }
-        link_entries(&self.path(image).join("app"), target)
+        Ok(self.path(image).join("app"))
     }
 
     /// Removes an image's files, where they are kept. Blocking.
@@ -188,22 +206,17 @@ fn read_description(path: &Path) -> Option<Description> {
     serde_json::from_slice(&fs::read(path.join("description.json")).ok()?).ok()
 }
 
-/// Returns how many entries there are below a directory, and the bytes of its files.
-fn size(source: &Path) -> io::Result<(usize, u64)> {
-    let entries = source::walk(source)?;
+/// Returns how many of the selected entries there are below a directory, and the bytes of their files.
+fn size(root: &Path, selection: Selection) -> io::Result<(usize, u64)> {
+    let entries = source::walk(root, selection)?;
     let bytes = entries.iter().map(|entry| if let Kind::File { bytes, .. } = entry.kind { bytes } else { 0 });
     Ok((entries.len(), bytes.sum()))
 }
 
-/// Makes `target` a tree of the same directories and links as `source`, whose files are the same ones.
-fn link_tree(source: &Path, target: &Path) -> io::Result<()> {
-    create_directory(target)?;
-    link_entries(source, target)
-}
-
-fn link_entries(source: &Path, target: &Path) -> io::Result<()> {
-    for entry in source::walk(source)? {
-        let (from, to) = (source.join(&entry.path), target.join(&entry.path));
+/// Makes in `target` the same directories and links as the selected ones of `root`, whose files are the same ones.
+fn link_entries(root: &Path, selection: Selection, target: &Path) -> io::Result<()> {
+    for entry in source::walk(root, selection)? {
+        let (from, to) = (root.join(&entry.path), target.join(&entry.path));
         match entry.kind {
             Kind::Directory => create_directory(&to)?,
             Kind::Link { target } => symlink(target, to)?,
@@ -258,8 +271,8 @@ mod tests {
     fn what_is_kept_is_laid_out_for_others_to_read_after_a_restart_too() {
         let (state, project) = (tempfile::tempdir().unwrap(), project());
         let bundles = Bundles::open(state.path()).unwrap();
-        bundles.keep(IMAGE, "base", project.path()).unwrap();
-        bundles.keep(IMAGE, "base", project.path()).unwrap();
+        bundles.keep(IMAGE, "base", &[(project.path().to_owned(), Selection::All)]).unwrap();
+        bundles.keep(IMAGE, "base", &[(project.path().to_owned(), Selection::All)]).unwrap();
         drop(project);
 
         for bundles in [bundles, Bundles::open(state.path()).unwrap()] {
@@ -273,10 +286,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_installed_lies_beside_a_projects_own_files() {
+        let (state, project, installed) =
+            (tempfile::tempdir().unwrap(), project(), tempfile::tempdir().unwrap());
+        for (root, text) in [(&project, "old"), (&installed, "new")] {
+            fs::create_dir(root.path().join(".deps")).unwrap();
+            fs::write(root.path().join(".deps/a.py"), text).unwrap();
+        }
+        let bundles = Bundles::open(state.path()).unwrap();
+        let dependencies = "localhost/slipway/dependencies:a-b";
+        bundles.keep(dependencies, "base", &[(installed.path().to_owned(), Selection::All)]).unwrap();
+        let parts = [
+            (project.path().to_owned(), Selection::Without(".deps")),
+            (bundles.files(dependencies).unwrap(), Selection::All),
+        ];
+        bundles.keep(IMAGE, "base", &parts).unwrap();
+        bundles.remove(dependencies).unwrap();
+
+        let target = laid(&bundles).unwrap();
+        let read = |name: &str| fs::read_to_string(target.path().join(name)).unwrap();
+        assert_eq!((read("main.py"), read(".deps/a.py")), ("main".to_owned(), "new".to_owned()));
+        assert_eq!(bundles.files(dependencies).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
     fn a_bundle_that_was_damaged_while_nobody_looked_is_not_used() {
         let (state, project) = (tempfile::tempdir().unwrap(), project());
         let bundles = Bundles::open(state.path()).unwrap();
-        bundles.keep(IMAGE, "base", project.path()).unwrap();
+        bundles.keep(IMAGE, "base", &[(project.path().to_owned(), Selection::All)]).unwrap();
         fs::write(bundles.path(IMAGE).join("app/main.py"), "").unwrap();
 
         let bundles = Bundles::open(state.path()).unwrap();
@@ -288,7 +325,7 @@ mod tests {
     fn what_was_not_finished_and_what_was_removed_is_gone() {
         let (state, project) = (tempfile::tempdir().unwrap(), project());
         let bundles = Bundles::open(state.path()).unwrap();
-        bundles.keep(IMAGE, "base", project.path()).unwrap();
+        bundles.keep(IMAGE, "base", &[(project.path().to_owned(), Selection::All)]).unwrap();
         bundles.remove(IMAGE).unwrap();
         bundles.remove(IMAGE).unwrap();
         assert_eq!(laid(&bundles).unwrap_err().kind(), io::ErrorKind::NotFound);
@@ -305,12 +342,12 @@ mod tests {
         let image = |number: u32| format!("localhost/slipway/function:a-{number}");
         let bundles = Bundles::open(state.path()).unwrap();
         for number in 1..=4 {
-            bundles.keep(&image(number), "base", project.path()).unwrap();
+            bundles.keep(&image(number), "base", &[(project.path().to_owned(), Selection::All)]).unwrap();
         }
         let target = tempfile::tempdir_in(&bundles.directory).unwrap();
         bundles.lay(&image(1), target.path()).unwrap();
         drop(target);
-        let (_, bytes) = size(project.path()).unwrap();
+        let (_, bytes) = size(project.path(), Selection::All).unwrap();
         let left = |bundles: &Bundles| {
             let mut images = bundles.images();
             images.sort_unstable();
@@ -339,12 +376,12 @@ mod tests {
         for number in 0..MAX_ENTRIES {
             fs::write(project.path().join(number.to_string()), "").unwrap();
         }
-        bundles.keep(IMAGE, "base", project.path()).unwrap();
+        bundles.keep(IMAGE, "base", &[(project.path().to_owned(), Selection::All)]).unwrap();
         assert_eq!(bundles.base(IMAGE), None);
 
         let large = tempfile::tempdir().unwrap();
         fs::File::create(large.path().join("main.py")).unwrap().set_len(MAX_BYTES + 1).unwrap();
-        bundles.keep(IMAGE, "base", large.path()).unwrap();
+        bundles.keep(IMAGE, "base", &[(large.path().to_owned(), Selection::All)]).unwrap();
         assert_eq!(bundles.base(IMAGE), None);
     }
 }

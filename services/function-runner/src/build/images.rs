@@ -1,4 +1,6 @@
+use std::collections::BTreeSet;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +13,7 @@ use slipway_runtime::{ContainerRuntime, Labels, RuntimeError};
 use tokio::sync::Mutex;
 use tracing::Span;
 
+use super::bundles::WARM_RUNTIMES;
 use super::dependency_cache::{CacheLimits, DependencyCache};
 use super::install::{InstallSettings, Installer};
 use super::recipe::{Installation, containerfile};
@@ -18,7 +21,7 @@ use super::source::{self, Selection};
 use super::{Bundles, LogTail, Workspace};
 use crate::archive::{self, ArchiveError};
 use crate::error::FunctionError;
-use crate::project::{Dependencies, Project};
+use crate::project::Project;
 use crate::runner_id::RunnerId;
 use crate::store;
 
@@ -111,7 +114,9 @@ impl Images {
         } else {
             self.make(image, owner, project, workspace, log).await?;
         }
-        self.keep_bundle(image, project, workspace).await;
+        if WARM_RUNTIMES.contains(&project.runtime) {
+            self.keep_bundle(image, owner, project, workspace).await?;
+        }
         Ok(())
     }
 
@@ -148,12 +153,8 @@ impl Images {
         workspace: &Workspace,
         log: &LogTail,
     ) -> Result<String, FunctionError> {
-        let (root, files, inputs) = (workspace.source(), workspace.files(), installation.inputs);
-        let salt =
-            [&recipe.base_id, &recipe.build_base_id, &recipe.label, &installation.command].map(String::clone);
-        let digest = move || source::digest(&root, inputs, &salt.each_ref().map(String::as_str));
-        let digest = slipway_telemetry::spawn_blocking(Span::current(), digest).await??;
-        let name = format!("{}{}-{digest}", self.dependencies_prefix(), short_digest(owner));
+        let (files, inputs) = (workspace.files(), installation.inputs);
+        let name = self.dependencies_name(owner, recipe, installation, workspace).await?;
         let (cache, used) = (Arc::clone(&self.cache), name.clone());
         slipway_telemetry::spawn_blocking(Span::current(), move || cache.touch(&used)).await??;
         if self.exists(&name).await? {
@@ -181,8 +182,31 @@ impl Images {
         };
         slipway_telemetry::spawn_blocking(Span::current(), unpack).await??;
         let text = containerfile(&self.base_name(runtime, ""), &recipe.label);
-        self.build(&name, &text, installed, Selection::All, workspace).await?;
+        self.build(&name, &text, installed.clone(), Selection::All, workspace).await?;
+        if WARM_RUNTIMES.contains(&runtime) {
+            let base = recipe.base_id.clone();
+            self.keep(&name, move |bundles, image| {
+                bundles.keep(image, &base, &[(installed, Selection::All)])
+            })
+            .await;
+        }
         Ok(name)
+    }
+
+    /// Names an image that is the plain runtime and a project's dependencies.
+    async fn dependencies_name(
+        &self,
+        owner: UserId,
+        recipe: &Recipe,
+        installation: &Installation,
+        workspace: &Workspace,
+    ) -> Result<String, FunctionError> {
+        let (root, inputs) = (workspace.source(), installation.inputs);
+        let salt =
+            [&recipe.base_id, &recipe.build_base_id, &recipe.label, &installation.command].map(String::clone);
+        let digest = move || source::digest(&root, inputs, &salt.each_ref().map(String::as_str));
+        let digest = slipway_telemetry::spawn_blocking(Span::current(), digest).await??;
+        Ok(format!("{}{}-{digest}", self.dependencies_prefix(), short_digest(owner)))
     }
 
     /// Removes what builds left behind that were going on when this process or Podman was killed. For the start alone.
@@ -232,13 +256,14 @@ impl Images {
     pub(crate) async fn sweep(&self, now: SystemTime) -> Result<(), FunctionError> {
         let labels = Labels::from([(RunnerId::LABEL.to_owned(), self.runner.to_string())]);
         let tags = self.runtime.list_images(&labels).await?.into_iter().flat_map(|image| image.tags);
+        let images: BTreeSet<_> = tags.chain(self.bundles.images()).collect();
         let prefix = self.dependencies_prefix();
-        let (installed, functions): (Vec<_>, Vec<_>) = tags.partition(|tag| tag.starts_with(&prefix));
-        self.remove_unnamed(functions.into_iter().chain(self.bundles.images()).collect()).await;
+        let (installed, functions) = images.into_iter().partition(|image| image.starts_with(&prefix));
+        self.remove_unnamed(functions).await;
         let cache = Arc::clone(&self.cache);
         let find = move || cache.take_stale(installed, now);
         for image in slipway_telemetry::spawn_blocking(Span::current(), find).await? {
-            self.runtime.remove_image(&image).await?;
+            self.remove(image).await?;
         }
         let (bundles, most) = (Arc::clone(&self.bundles), self.settings.bundles_bytes);
         slipway_telemetry::spawn_blocking(Span::current(), move || bundles.trim(most)).await??;
@@ -260,11 +285,16 @@ impl Images {
             .run("image.is_named", move |connection| store::deployments::is_image_named(connection, &asked))
             .await?;
         if !is_named {
-            self.runtime.remove_image(&image).await?;
-            let bundles = Arc::clone(&self.bundles);
-            slipway_telemetry::spawn_blocking(Span::current(), move || bundles.remove(&image)).await??;
+            self.remove(image).await?;
         }
         Ok(())
+    }
+
+    /// Removes an image and what is kept beside it.
+    async fn remove(&self, image: String) -> Result<(), FunctionError> {
+        self.runtime.remove_image(&image).await?;
+        let bundles = Arc::clone(&self.bundles);
+        Ok(slipway_telemetry::spawn_blocking(Span::current(), move || bundles.remove(&image)).await??)
     }
 
     async fn base_image_id(&self, runtime: Runtime, suffix: &str) -> Result<String, FunctionError> {
@@ -273,19 +303,43 @@ impl Images {
         found.ok_or(FunctionError::NoBaseImage(name))
     }
 
-    /// Keeps what an image adds to the plain runtime. Without it instances start more slowly, and that is all.
-    async fn keep_bundle(&self, image: &str, project: &Project, workspace: &Workspace) {
-        if project.dependencies != Dependencies::None {
-            return;
-        }
-        let kept = async {
-            let base = self.base_image_id(project.runtime, "").await?;
-            let (bundles, image, source) = (Arc::clone(&self.bundles), image.to_owned(), workspace.source());
-            let keep = move || bundles.keep(&image, &base, &source);
-            Ok::<_, FunctionError>(slipway_telemetry::spawn_blocking(Span::current(), keep).await??)
+    /// Keeps what an image adds to the plain runtime.
+    async fn keep_bundle(
+        &self,
+        image: &str,
+        owner: UserId,
+        project: &Project,
+        workspace: &Workspace,
+    ) -> Result<(), FunctionError> {
+        let recipe = self.recipe(owner, project, workspace.source()).await?;
+        let (selection, dependencies) = match &recipe.installation {
+            None => (Selection::All, None),
+            Some(installation) => {
+                let name = self.dependencies_name(owner, &recipe, installation, workspace).await?;
+                (Selection::Without(installation.output), Some(name))
+            }
         };
-        if let Err(fault) = kept.await {
-            tracing::warn!(error = %fault, image, "the files of a version were not kept beside its image");
+        let source = workspace.source();
+        self.keep(image, move |bundles, image| {
+            let mut parts = vec![(source, selection)];
+            match dependencies.map(|name| bundles.files(&name)).transpose() {
+                Ok(installed) => parts.extend(installed.map(|files| (files, Selection::All))),
+                // Too many, or not used for long.
+                Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(fault) => return Err(fault),
+            }
+            bundles.keep(image, &recipe.base_id, &parts)
+        })
+        .await;
+        Ok(())
+    }
+
+    /// Has files kept beside an image. Without them instances start more slowly, and that is all.
+    async fn keep(&self, image: &str, keep: impl FnOnce(&Bundles, &str) -> io::Result<()> + Send + 'static) {
+        let (bundles, name) = (Arc::clone(&self.bundles), image.to_owned());
+        let kept = slipway_telemetry::spawn_blocking(Span::current(), move || keep(&bundles, &name)).await;
+        if let Err(error) = kept.map_err(io::Error::from).flatten() {
+            tracing::warn!(%error, image, "the files of a version were not kept beside its image");
         }
     }
 

@@ -14,8 +14,7 @@ mod source;
 mod turns;
 mod workspace;
 
-pub(crate) use bundles::Bundles;
-pub(crate) use bundles::create_directory;
+pub(crate) use bundles::{Bundles, WARM_RUNTIMES, create_directory};
 pub(crate) use dependency_cache::CacheLimits;
 pub(crate) use images::{BuildSettings, Images, base_image_id};
 pub(crate) use install::{InstallSettings, prepare_directory};

@@ -50,7 +50,7 @@ pub(super) fn digest(root: &Path, selection: Selection, salt: &[&str]) -> io::Re
     for text in salt {
         field(&mut hash, text.as_bytes());
     }
-    for entry in walk(root)?.into_iter().filter(|entry| selection.holds(&entry.path)) {
+    for entry in walk(root, selection)? {
         field(&mut hash, entry.path.as_bytes());
         match entry.kind {
             Kind::Directory => field(&mut hash, b"directory"),
@@ -105,7 +105,7 @@ fn append_all(
     selection: Selection,
     prefix: &str,
 ) -> io::Result<()> {
-    for entry in walk(root)?.into_iter().filter(|entry| selection.holds(&entry.path)) {
+    for entry in walk(root, selection)? {
         let path = format!("{prefix}{}", entry.path);
         match entry.kind {
             Kind::Directory => append(tar, EntryType::Directory, 0o755, &path, 0, io::empty())?,
@@ -144,7 +144,8 @@ fn header(kind: EntryType, mode: u32, bytes: u64) -> Header {
     header
 }
 
-pub(super) fn walk(root: &Path) -> io::Result<Vec<Entry>> {
+/// Lists the selected entries below `root`. Blocking.
+pub(super) fn walk(root: &Path, selection: Selection) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut pending = vec![String::new()];
     while let Some(directory) = pending.pop() {
@@ -152,6 +153,9 @@ pub(super) fn walk(root: &Path) -> io::Result<Vec<Entry>> {
             let found = found?;
             let name = found.file_name().into_string().map_err(|_| io::ErrorKind::InvalidFilename)?;
             let path = if directory.is_empty() { name } else { format!("{directory}/{name}") };
+            if !selection.holds(&path) {
+                continue;
+            }
             let data = found.metadata()?;
             let kind = if data.is_dir() {
                 pending.push(path.clone());

@@ -21,11 +21,9 @@ use tracing::Span;
 use super::connection::Dialled;
 use super::launch::limits;
 use super::{Connection, Remains, Shared, StartFailure};
-use crate::build::{base_image_id, create_directory};
+use crate::build::{WARM_RUNTIMES, base_image_id, create_directory};
 use crate::domain::Version;
 
-/// The runtimes that can load code which was not there when their worker started.
-const RUNTIMES: [Runtime; 2] = [Runtime::Python, Runtime::Node];
 /// How often containers that broke are replaced.
 const CHECK: Duration = Duration::from_secs(1);
 /// How long a warm container may take to accept its configuration: one that hangs is given up for another start.
@@ -180,7 +178,7 @@ impl Shared {
     /// Returns the ids of the plain runtimes' images, of those that are there.
     async fn plain_images(&self) -> HashMap<Runtime, String> {
         let mut bases = HashMap::new();
-        for runtime in RUNTIMES {
+        for runtime in WARM_RUNTIMES {
             let name = format!("{}{runtime}:latest", self.config.image_prefix);
             match base_image_id(&*self.runtime, runtime, &name).await {
                 Ok(found) => bases.extend(found.map(|base| (runtime, base))),

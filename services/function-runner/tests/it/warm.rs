@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::deployed::Deployed;
 use crate::faults::RunnerProcess;
 use crate::harness::{Surroundings, TestRunner, eventually};
+use crate::registry::{NEEDS_TINY, Registry};
 
 /// One container of each runtime.
 const WARM: (&str, &str) = ("INSTANCES_WARM", "1");
@@ -63,6 +64,8 @@ export default (request, context) => ({
   name,
 });
 ";
+
+const WITH_TINY: [&str; 4] = [".npmrc", "index.mjs", "node_modules", "package.json"];
 
 async fn deploy<'a>(runner: &'a TestRunner, files: &[(&str, &str)]) -> Deployed<'a> {
     let owner = runner.person();
@@ -120,6 +123,25 @@ async fn a_warm_container_runs_node_functions_too() {
     let seen = start_warm(&function).await;
 
     assert_eq!((&seen["files"], &seen["name"]), (&json!(["index.mjs", "lib"]), &json!("mine")));
+}
+
+#[tokio::test]
+async fn a_warm_container_is_given_what_was_installed_too() {
+    let registry = Registry::start().await;
+    let runner = TestRunner::start_with(&[WARM, ("BUILD_REGISTRIES", &registry.address)]).await;
+    let npmrc = registry.npmrc();
+    let files = |handler| [("index.mjs", handler), ("package.json", NEEDS_TINY), (".npmrc", npmrc.as_str())];
+    let handler = NODE.replace("./lib/name.mjs", "tiny").replace("{ name }", "{ value as name }");
+    let function = deploy(&runner, &files(&handler)).await;
+
+    let seen = start_warm(&function).await;
+    assert_eq!((&seen["files"], &seen["name"]), (&json!(WITH_TINY), &json!(7)));
+
+    // Another version, of the same dependencies.
+    let changed = handler.replace("name,", "name: name + 1,");
+    runner.deploy("hello", &files(&changed), &function.owner).await;
+    assert_eq!(start_warm(&function).await["name"], 8);
+    assert_eq!(registry.fetched(), 1);
 }
 
 #[tokio::test]
