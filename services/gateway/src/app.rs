@@ -13,6 +13,7 @@ use crate::access::Guard;
 use crate::auth_link::{AuthLink, AuthLinkParts};
 use crate::config::Config;
 use crate::handlers::{Behind, Health, Hosts};
+use crate::in_flight::InFlight;
 use crate::routes;
 use crate::upstream::Client;
 
@@ -68,6 +69,7 @@ impl Service for Gateway {
             functions: (functions, config.functions.serving),
             answer_stall: config.answer_stall,
             origins: config.origins,
+            in_flight: InFlight::new(config.max_in_flight),
         });
         let hosts = Hosts::new(config.functions_host.as_deref());
         let health = Data::new(Health::new(config.auth.operations, config.functions.operations));

@@ -6,6 +6,7 @@ mod auth_link;
 mod config;
 mod domain;
 mod handlers;
+mod in_flight;
 mod routes;
 mod upstream;
 

@@ -6,6 +6,7 @@ use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder};
+use futures_util::StreamExt as _;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{Request, Response};
@@ -25,11 +26,15 @@ use crate::domain::headers::{
 };
 use crate::domain::origin::{Judged, Origins};
 use crate::domain::path::canonicalise;
+use crate::in_flight::{InFlight, Place};
 use crate::routes::{self, Access, Cookies, Route, Upstream};
 use crate::upstream::{Client, Patience, UpstreamError, answer_stream};
 
 /// Marks an answer as what a user's function came to, be it a failure.
 const FUNCTION_OUTCOME: &str = "x-slipway-function-outcome";
+
+/// When an account with too many requests under way may try again.
+const RETRY_SECONDS: u32 = 1;
 
 /// The services behind the gateway.
 pub(crate) struct Behind {
@@ -39,6 +44,8 @@ pub(crate) struct Behind {
     pub(crate) answer_stall: Duration,
     /// Whose pages may use cookies.
     pub(crate) origins: Origins,
+    /// What is under way.
+    pub(crate) in_flight: InFlight,
 }
 
 impl Behind {
@@ -72,6 +79,11 @@ pub(crate) async fn proxy(
     let origin = origins::judge(&request, &behind.origins);
     let refresh_cookie = refresh_cookie(&request, route)?;
     let caller = admit(&request, &guard, route, service, origin, refresh_cookie).await?;
+    let place = caller.as_ref().map(|caller| behind.in_flight.enter(caller.user_id)).transpose();
+    let place = place.map_err(|fault| {
+        let code = ErrorCode::new("too_many_in_flight");
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, code, fault.to_string()).retry_after(RETRY_SECONDS)
+    })?;
     let (body, length) = body::take(&request, payload, route).await?;
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut outgoing = Request::new(body);
@@ -88,7 +100,7 @@ pub(crate) async fn proxy(
     }
     let patience = Patience { with_service: route.timeout, with_client: behind.answer_stall };
     let content = route.is_content.then(|| Content { is_beside_platform: !hosts.are_separate() });
-    Ok(outward(answer, request.method(), patience, content))
+    Ok(outward(answer, request.method(), patience, content, place))
 }
 
 async fn admit(
@@ -214,12 +226,13 @@ struct Content {
     is_beside_platform: bool,
 }
 
-/// Makes the answer that the client sees.
+/// Makes the answer that the client sees. The request keeps its `place` until its end.
 fn outward(
     answer: Response<Incoming>,
     method: &Method,
     patience: Patience,
     content: Option<Content>,
+    place: Option<Place>,
 ) -> HttpResponse {
     let (head, body) = answer.into_parts();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -240,7 +253,9 @@ fn outward(
     // An answer to HEAD states the length of a body that it does not have.
     let stated = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let length = if *method == Method::HEAD { stated } else { body.size_hint().exact() };
-    let stream = answer_stream(body, patience);
+    let stream = answer_stream(body, patience).inspect(move |_| {
+        let _until_the_end = &place;
+    });
     match length {
         Some(length) => response.body(SizedStream::new(length, stream)),
         None => response.body(BodyStream::new(stream)),

@@ -1,11 +1,13 @@
 //! Services that are down, break off or are slow, and clients that go away.
 
+use std::sync::atomic::Ordering;
+
 use reqwest::Method;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::harness::{TestGateway, problem};
+use crate::harness::{TestGateway, eventually, problem};
 use crate::raw;
 
 #[tokio::test]
@@ -88,4 +90,23 @@ async fn a_service_that_answers_before_it_has_read_is_heard() {
     let answer = asking.await.unwrap().unwrap();
     assert_eq!(answer.status(), 422);
     assert_eq!(answer.json::<Value>().await.unwrap(), serde_json::json!({}));
+}
+
+#[tokio::test]
+async fn an_account_has_so_many_requests_under_way_and_others_are_let_in() {
+    let gateway = TestGateway::start_with(&[("GATEWAY_MAX_IN_FLIGHT", "2")]).await;
+    let (greedy, other) = (gateway.sign_in().token, gateway.sign_in().token);
+    let held = [
+        gateway.get("/api/v1/functions/endless", &greedy).await,
+        gateway.get("/api/v1/functions/endless", &greedy).await,
+    ];
+
+    let refused = gateway.get("/api/v1/functions/x", &greedy).await;
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(problem(refused).await, (429, "too_many_in_flight".to_owned()));
+    assert_eq!(gateway.services.asked.load(Ordering::SeqCst), 0);
+    assert_eq!(gateway.get("/api/v1/functions/x", &other).await.status(), 200);
+
+    drop(held);
+    eventually(async || gateway.get("/api/v1/functions/x", &greedy).await.status() == 200).await;
 }

@@ -5,7 +5,7 @@ use slipway_models::functions::InvokeAnswer;
 #[derive(Debug, Default)]
 pub(crate) struct Outcomes {
     pub(crate) answered: usize,
-    /// Told 429: as many calls wait as may.
+    /// Told 429: as many calls wait, or are under way, as may.
     pub(crate) busy: usize,
     /// Whatever else came of a call, in words.
     pub(crate) others: Vec<String>,
@@ -15,7 +15,7 @@ impl Outcomes {
     pub(crate) fn add(&mut self, outcome: Result<InvokeAnswer, ClientError>) {
         match outcome {
             Ok(_) => self.answered += 1,
-            Err(ClientError::Problem { problem, .. }) if problem.code.as_str() == "function_busy" => {
+            Err(ClientError::Problem { problem, .. }) if problem.status == 429 => {
                 self.busy += 1;
             }
             Err(other) => self.others.push(other.to_string()),
