@@ -75,6 +75,10 @@ actions! {
     USER_APPROVE = "auth.user_approve", Info;
     /// An admin turned somebody away who had asked for an account.
     USER_REJECT = "auth.user_reject", Info;
+    /// Somebody made an API key, which acts for them.
+    API_KEY_CREATE = "auth.api_key_create", Warning;
+    /// Somebody deleted one of their API keys.
+    API_KEY_DELETE = "auth.api_key_delete", Info;
     /// The first superuser was made.
     SUPERUSER_CREATE = "auth.superuser_create", Warning;
 

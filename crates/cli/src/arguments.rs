@@ -3,7 +3,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
-use slipway_kernel::{Clock as _, ExecutionId, SigningKeyId, SystemClock};
+use slipway_kernel::{ApiKeyId, Clock as _, ExecutionId, SigningKeyId, SystemClock};
+use slipway_models::api_keys::Scope;
 use slipway_models::functions::{Runtime, SigningScheme, StatsPeriod};
 
 /// The meaning of the exit statuses, as `--help` tells it.
@@ -89,6 +90,9 @@ pub(crate) enum Command {
     /// Make, list and remove keys that sign calls of a function
     #[command(subcommand)]
     Keys(Keys),
+    /// Make, list and remove keys that programs sign in with
+    #[command(subcommand)]
+    ApiKeys(ApiKeys),
     Delete(Delete),
 }
 
@@ -277,6 +281,34 @@ pub(crate) enum Keys {
     },
 }
 
+#[derive(Subcommand)]
+#[command(
+    after_help = "A program shows the key in the header Authorization: Bearer, or X-Api-Key; this command \
+    takes it from $SLIPWAY_TOKEN, in the place of a sign-in."
+)]
+pub(crate) enum ApiKeys {
+    /// Make a key: prints, this once, the key itself
+    Create {
+        /// What to know it by
+        name: String,
+
+        /// What it may do, such as functions:write; may be given again
+        #[arg(long = "scope", short, required = true, value_parser = scope_parser())]
+        scopes: Vec<Scope>,
+
+        /// The days until it ends, at most 366 [default: 90]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=366))]
+        days: Option<u16>,
+    },
+    /// List your keys, without the keys themselves
+    List,
+    /// Remove a key: it is refused from then on
+    Remove {
+        /// The key's id, as `slipway api-keys list` shows it
+        key: ApiKeyId,
+    },
+}
+
 /// Delete a function with its versions, runs and logs
 #[derive(Args)]
 pub(crate) struct Delete {
@@ -304,6 +336,11 @@ fn scheme_parser() -> impl clap::builder::TypedValueParser<Value = SigningScheme
     PossibleValuesParser::new(SigningScheme::ALL.map(SigningScheme::as_str)).try_map(|name| {
         SigningScheme::ALL.into_iter().find(|scheme| scheme.as_str() == name).ok_or("unknown scheme")
     })
+}
+
+fn scope_parser() -> impl clap::builder::TypedValueParser<Value = Scope> {
+    PossibleValuesParser::new(Scope::all().map(Scope::as_str))
+        .try_map(|name| Scope::from_name(&name).ok_or("unknown scope"))
 }
 
 fn header(text: &str) -> Result<(String, String), &'static str> {

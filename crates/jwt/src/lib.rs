@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod api_key;
 mod error;
 mod fingerprint;
 mod identity;
@@ -11,6 +12,7 @@ mod revocation;
 mod secret_key;
 
 pub use access::{ACCESS_LIFETIME, AccessClaims, AccessIssuer, AccessVerifier, Grant, IssuedAccess};
+pub use api_key::{ApiKeyFingerprint, ApiKeySecret, InvalidFingerprint};
 pub use error::{KeyError, TokenError};
 pub use identity::{
     Identity, IdentitySigner, IdentityVerifier, InvalidServiceName, ServiceName, Subject, TrustedKeys,

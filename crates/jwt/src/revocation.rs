@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use slipway_kernel::{SessionId, UserId};
+use slipway_kernel::{ApiKeyId, SessionId, UserId};
 use slipway_models::auth::{RevokedSessionBody, RevokedUserBody};
 
-use crate::AccessClaims;
+use crate::{ACCESS_LIFETIME, AccessClaims};
 
 /// How often entries that no token can need any more are dropped.
 const PURGE_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -79,9 +79,14 @@ impl RevokedTokens {
     /// Tells whether a token is to be refused.
     pub fn covers(&self, claims: &AccessClaims) -> bool {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        claims.expires_at() <= state.all_until
-            || state.sessions.contains_key(&claims.sid)
-            || state.users.get(&claims.sub).is_some_and(|oldest| claims.generation < oldest.generation)
+        state.covers(claims.sid, claims.sub, claims.generation, claims.expires_at())
+    }
+
+    /// Tells whether what was known of an API key at `known_at` may hold no more. A key counts as a session, and what
+    /// auth says of it as a token that was issued then.
+    pub fn covers_key(&self, key: ApiKeyId, owner: UserId, generation: i64, known_at: DateTime<Utc>) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.covers(key.as_uuid().into(), owner, generation, known_at + ACCESS_LIFETIME)
     }
 
     fn purged(&self, now: DateTime<Utc>) -> RwLockWriteGuard<'_, State> {
@@ -95,6 +100,12 @@ impl RevokedTokens {
 }
 
 impl State {
+    fn covers(&self, session: SessionId, user: UserId, generation: i64, expires_at: DateTime<Utc>) -> bool {
+        expires_at <= self.all_until
+            || self.sessions.contains_key(&session)
+            || self.users.get(&user).is_some_and(|oldest| generation < oldest.generation)
+    }
+
     fn make_room(&mut self, capacity: usize) {
         if self.sessions.len() + self.users.len() >= capacity {
             self.shed();
@@ -161,6 +172,23 @@ mod tests {
         assert!(size(&revoked) <= 10);
         let later = token(SessionId::generate(), UserId::generate(), minute(51));
         assert!(!revoked.covers(&later), "a later token of another session is good");
+    }
+
+    #[test]
+    fn what_was_known_of_a_key_holds_until_the_key_or_its_owner_is_in_the_news() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        let (key, owner) = (ApiKeyId::generate(), UserId::generate());
+        let revoked = RevokedTokens::default();
+        assert!(!revoked.covers_key(key, owner, 0, now));
+
+        let expires_at = now + ACCESS_LIFETIME;
+        revoked.revoke_users([RevokedUserBody { user_id: owner, generation: 1, expires_at }], now);
+        assert!(revoked.covers_key(key, owner, 0, now) && !revoked.covers_key(key, owner, 1, now));
+
+        let session_id = key.as_uuid().into();
+        revoked.revoke_sessions([RevokedSessionBody { session_id, expires_at }], now);
+        assert!(revoked.covers_key(key, owner, 1, now));
+        assert!(!revoked.covers_key(ApiKeyId::generate(), owner, 1, now));
     }
 
     #[test]

@@ -76,6 +76,8 @@ macro_rules! typed_id {
 }
 
 typed_id! {
+    /// A key that a program shows in the place of a person's access token.
+    ApiKeyId = "API key";
     /// One event on the audit trail.
     AuditEventId = "audit event";
     /// One deployed version of a function, or the attempt at one.

@@ -10,8 +10,8 @@ mod page;
 pub use clock::{Clock, FixedClock, SharedClock, SystemClock};
 pub use code::ErrorCode;
 pub use id::{
-    AuditEventId, DeploymentId, ExecutionId, FunctionId, GroupId, InstanceId, InvalidId, LetterId, LogLineId,
-    RequestId, SecretId, SessionId, SigningKeyId, TokenId, UserId,
+    ApiKeyId, AuditEventId, DeploymentId, ExecutionId, FunctionId, GroupId, InstanceId, InvalidId, LetterId,
+    LogLineId, RequestId, SecretId, SessionId, SigningKeyId, TokenId, UserId,
 };
 pub use origin::Origin;
 pub use page::{Cursor, InvalidPage, Page, PageRequest};

@@ -3,6 +3,7 @@
 //! Requests refuse unknown fields, so that a misspelt one is an error and not a silence. Answers do not: a client
 //! must outlive new fields.
 
+pub mod api_keys;
 pub mod audit;
 pub mod auth;
 pub mod functions;

@@ -19,9 +19,9 @@ use utoipa::openapi::OpenApi;
 use crate::config::Config;
 use crate::routes;
 use crate::service::{
-    Accounts, AuditLog, DetailsSeal, Grants, Groups, HashingOutcomes, LetterSender, LetterSettings, Letters,
-    LinkTokens, PasswordChanges, Passwords, People, Profiles, Purge, Recovery, Revocations, Sessions,
-    TokenOperations, Tokens, ensure_superuser,
+    Accounts, ApiKeys, AuditLog, DetailsSeal, Grants, Groups, HashingOutcomes, LetterSender, LetterSettings,
+    Letters, LinkTokens, PasswordChanges, Passwords, People, Profiles, Purge, Recovery, Revocations,
+    Sessions, TokenOperations, Tokens, ensure_superuser,
 };
 
 /// The tables of auth.
@@ -88,6 +88,7 @@ impl Service for Auth {
             email_verification: config.registration.email_verification,
             clock: Arc::clone(&clock),
         };
+        let api_keys = ApiKeys::beside(&sessions, Arc::clone(&keys.secret));
         let recovery = Recovery::beside(&sessions, letters.clone(), LinkTokens::new(keys.secret));
         let changes = PasswordChanges::beside(&sessions);
         let people = People::beside(&sessions, letters);
@@ -108,11 +109,12 @@ impl Service for Auth {
         let (changes, policy) = (Data::new(changes), Data::new(config.password_policy));
         let (groups, grants) = (Data::new(groups), Data::new(grants));
         let (recovery, profiles, people) = (Data::new(recovery), Data::new(profiles), Data::new(people));
+        let api_keys = Data::new(api_keys);
         let application = Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
             app.app_data(accounts.clone()).app_data(sessions.clone()).app_data(verifier.clone());
             app.app_data(revocations.clone()).app_data(log.clone());
             app.app_data(changes.clone()).app_data(policy.clone()).app_data(recovery.clone());
-            app.app_data(profiles.clone()).app_data(people.clone());
+            app.app_data(profiles.clone()).app_data(people.clone()).app_data(api_keys.clone());
             app.app_data(groups.clone()).app_data(grants.clone());
             routes::configure(app);
         })?;

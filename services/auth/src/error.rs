@@ -1,6 +1,6 @@
 use slipway_audit::InvalidEvent;
 use slipway_db::DbError;
-use slipway_jwt::KeyError;
+use slipway_jwt::{InvalidFingerprint, KeyError};
 use slipway_kernel::ErrorCode;
 use slipway_models::problem::FieldError;
 use slipway_sealing::SealError;
@@ -8,7 +8,7 @@ use slipway_web::Problem;
 use slipway_web::http::StatusCode;
 use slipway_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
 
-use crate::domain::{FieldFaults, LOOKUP_LENGTH};
+use crate::domain::{FieldFaults, LOOKUP_LENGTH, MAX_API_KEYS};
 
 /// What auth can answer other than what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,12 @@ pub(crate) enum AuthError {
     OriginRefused,
     #[error("grant_type must be password")]
     UnsupportedGrant,
+    #[error("there is no such API key")]
+    ApiKeyNotFound,
+    #[error("there are {MAX_API_KEYS} API keys: delete one first")]
+    TooManyApiKeys,
+    #[error(transparent)]
+    InvalidFingerprint(#[from] InvalidFingerprint),
     #[error("there is an account with this address")]
     EmailTaken,
     #[error("there is an account with this user name")]
@@ -134,7 +140,12 @@ impl From<AuthError> for Problem {
             | AuthError::SessionNotFound
             | AuthError::UserNotFound
             | AuthError::GroupNotFound
-            | AuthError::GroupMemberNotFound => Self::not_found(detail),
+            | AuthError::GroupMemberNotFound
+            | AuthError::ApiKeyNotFound => Self::not_found(detail),
+            AuthError::TooManyApiKeys => {
+                Self::validation(vec![FieldError { pointer: String::new(), detail }])
+                    .coded(ErrorCode::new("too_many_api_keys"))
+            }
             AuthError::OriginRefused => forbidden("origin_refused"),
             AuthError::UnsupportedGrant => {
                 Self::new(StatusCode::BAD_REQUEST, ErrorCode::new("unsupported_grant_type"), &detail)
@@ -143,7 +154,9 @@ impl From<AuthError> for Problem {
                 Self::validation(vec![FieldError { pointer: String::new(), detail }])
                     .coded(ErrorCode::new("too_many_groups"))
             }
-            AuthError::AmbiguousLogin | AuthError::InvalidAuditEvent(_) => {
+            AuthError::AmbiguousLogin
+            | AuthError::InvalidAuditEvent(_)
+            | AuthError::InvalidFingerprint(_) => {
                 Self::validation(vec![FieldError { pointer: String::new(), detail }])
             }
             AuthError::Invalid(faults) => {

@@ -52,8 +52,15 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
                 .route(get().to(handlers::profile))
                 .route(put().to(handlers::update_profile)),
         )
+        .service(
+            resource("/api/v1/api-keys")
+                .route(get().to(handlers::list_api_keys))
+                .route(post().to(handlers::create_api_key)),
+        )
+        .service(resource("/api/v1/api-keys/{id}").route(delete().to(handlers::delete_api_key)))
         .service(resource("/api/v1/audit").route(get().to(handlers::audit)))
         .service(resource("/api/v1/audit/verify").route(get().to(handlers::verify_audit)))
+        .service(resource("/internal/api-keys").route(post().to(handlers::find_api_key)))
         .service(resource("/internal/audit").route(post().to(handlers::take_audit)))
         .service(resource("/internal/revocations").route(get().to(handlers::revocations)));
 }
@@ -124,6 +131,9 @@ fn configure_groups(app: &mut ServiceConfig) {
         handlers::remove_group_member,
         handlers::group_apps,
         handlers::put_group_apps,
+        handlers::create_api_key,
+        handlers::list_api_keys,
+        handlers::delete_api_key,
         handlers::audit,
         handlers::verify_audit
     ),

@@ -10,6 +10,7 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
 use crate::access::Guard;
+use crate::api_keys::{ApiKeys, Asking};
 use crate::auth_link::{AuthLink, AuthLinkParts};
 use crate::config::Config;
 use crate::handlers::{Behind, Health, Hosts};
@@ -47,6 +48,18 @@ impl Service for Gateway {
             .redis
             .as_ref()
             .map_or_else(Listener::deaf, |redis| Listener::start(redis, REVOCATIONS_CHANNEL, stop.clone()));
+        let keys = Arc::new(ApiKeys::new(
+            Asking {
+                client: Client::new(),
+                auth: config.auth.serving.clone(),
+                audience: auth.clone(),
+                signer: Arc::clone(&signer),
+            },
+            Arc::clone(&revoked),
+            Arc::clone(&clock),
+            config.api_key_cache,
+            &metrics,
+        )?);
         let link = Arc::new(AuthLink::new(AuthLinkParts {
             auth: config.auth.serving.clone(),
             audience: auth.clone(),
@@ -63,7 +76,7 @@ impl Service for Gateway {
             let link = Arc::clone(&link);
             move || std::future::ready(link.check().map_err(|stale| stale.to_string()))
         });
-        let guard = Data::new(Guard { verifier, signer, link });
+        let guard = Data::new(Guard { verifier, keys, signer, link });
         let behind = Data::new(Behind {
             auth: (auth, config.auth.serving),
             functions: (functions, config.functions.serving),

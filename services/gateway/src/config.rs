@@ -26,6 +26,8 @@ pub struct Config {
     pub token_cache: usize,
     /// How many requests of one account may be under way.
     pub max_in_flight: usize,
+    /// How many API keys are remembered as good.
+    pub api_key_cache: usize,
     /// How old the news of ended sessions may grow before every token is refused.
     pub revocations_max_age: Duration,
     /// The host name that functions have of their own.
@@ -59,6 +61,7 @@ impl Config {
             functions: Peer::read(reader, "FUNCTIONS", 8103, 9103),
             token_cache: reader.within("GATEWAY_TOKEN_CACHE", 10_000, 100..=1_000_000),
             max_in_flight: reader.within("GATEWAY_MAX_IN_FLIGHT", 256, 1..=1_000_000),
+            api_key_cache: reader.within("GATEWAY_API_KEY_CACHE", 10_000, 100..=1_000_000),
             revocations_max_age: Duration::from_secs(reader.within(
                 "GATEWAY_REVOCATIONS_MAX_AGE_SECONDS",
                 10,

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod api_keys;
 mod app;
 mod auth_link;
 mod config;

@@ -22,9 +22,9 @@ pub(crate) enum Upstream {
 pub(crate) enum Access {
     /// Anybody; a token is not looked at.
     Public,
-    /// Whoever shows a valid access token.
+    /// Whoever shows a valid access token; an API key is none.
     SignedIn,
-    /// Whoever shows one that grants this app.
+    /// Whoever shows one that grants this app, or an API key with a scope of it.
     App(&'static str),
     /// Anybody; whoever shows a valid one that grants this app is known to the service.
     Optional(&'static str),
@@ -64,7 +64,7 @@ const QUICK: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(930);
 
 /// The longest prefix that matches decides.
-const ROUTES: [Route; 20] = [
+const ROUTES: [Route; 21] = [
     auth("/api/v1/auth", Access::SignedIn),
     auth("/api/v1/auth/register", Access::Public),
     auth("/api/v1/auth/prelogin", Access::Public),
@@ -75,6 +75,7 @@ const ROUTES: [Route; 20] = [
     Route { cookies: Cookies::RefreshToken, ..auth("/api/v1/auth/refresh", Access::Public) },
     Route { cookies: Cookies::RefreshToken, ..auth("/api/v1/auth/logout", Access::SignedIn) },
     auth("/api/v1/auth/jwks.json", Access::Public),
+    auth("/api/v1/api-keys", Access::SignedIn),
     auth("/api/v1/users", Access::SignedIn),
     auth("/api/v1/profile", Access::SignedIn),
     auth("/api/v1/admin", Access::SignedIn),

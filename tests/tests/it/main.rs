@@ -1,6 +1,7 @@
 //! The platform end to end: its programs, real PostgreSQL, real Podman, over HTTP and by the command line.
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
+mod api_keys;
 mod archives;
 mod bad_input;
 mod binary;

@@ -6,10 +6,8 @@ use crate::arguments::Login;
 use crate::environment;
 use crate::failure::Failure;
 use crate::output::{self, Output};
-use crate::session::{Session, Store, anonymous_client};
+use crate::session::{DEFAULT_URL, Session, Store, anonymous_client};
 use crate::terminal;
-
-const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
 pub(crate) async fn run(options: Login, store: &Store, output: &Output) -> Result<(), Failure> {
     let url = match options.url {
@@ -59,8 +57,8 @@ async fn password(from_stdin: bool) -> Result<String, Failure> {
     const OTHERWISE: &str = "give --password-stdin or set SLIPWAY_PASSWORD";
     let password = if from_stdin {
         terminal::read_line().await?
-    } else if let Some(password) = environment::variable("SLIPWAY_PASSWORD") {
-        password.into_string().map_err(|_| Failure::usage("SLIPWAY_PASSWORD is not UTF-8"))?
+    } else if let Some(password) = environment::text("SLIPWAY_PASSWORD")? {
+        password
     } else if std::io::stdin().is_terminal() {
         terminal::ask_secret("Password: ", OTHERWISE).await?
     } else {

@@ -1,5 +1,6 @@
 //! One command a file.
 
+mod api_keys;
 mod cancel;
 mod delete;
 mod deploy;
@@ -54,6 +55,7 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<(), Fai
         Command::Replay { execution, wait } => replay::run(execution, wait, &store, output).await,
         Command::Secrets(command) => secrets::run(command, &store, output).await,
         Command::Keys(command) => keys::run(command, &store, output).await,
+        Command::ApiKeys(command) => api_keys::run(command, &store, output).await,
         Command::Delete(options) => delete::run(&options, &store, output).await,
     }
 }

@@ -12,7 +12,11 @@ use slipway_models::auth::TokenAnswer;
 
 pub(crate) use store::Store;
 
+use crate::environment;
 use crate::failure::Failure;
+
+/// Where the platform is, unless something else is said.
+pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
 /// An access token is renewed this long before it ends, so that it outlasts the request it is used for.
 const RENEW_BEFORE: TimeDelta = TimeDelta::seconds(60);
@@ -58,11 +62,16 @@ pub(crate) fn anonymous_client(url: &str) -> Result<Client, Failure> {
 }
 
 impl Store {
-    /// Returns a client that is signed in, and the platform's URL.
+    /// Returns a client that is signed in, and the platform's URL. A token or an API key in the environment comes
+    /// before the sign-in that is kept.
     ///
     /// Refresh tokens work once, and using one twice ends the whole sign-in: so commands that run at the same time
     /// renew it one after the other, and the later ones find it renewed.
     pub(crate) async fn client(&self) -> Result<(Client, String), Failure> {
+        if let Some(token) = environment::text("SLIPWAY_TOKEN")? {
+            let url = environment::text("SLIPWAY_URL")?.unwrap_or_else(|| DEFAULT_URL.to_owned());
+            return Ok((anonymous_client(&url)?.with_token(Secret::new(token)), url));
+        }
         let mut session = self.signed_in()?;
         if !session.is_fresh() {
             let _lock = self.lock().await?;

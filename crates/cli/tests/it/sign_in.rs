@@ -35,6 +35,7 @@ fn whoever_is_not_signed_in_is_told_how() {
         &["invoke", "x"],
         &["secrets", "list", "x"],
         &["keys", "list", "x"],
+        &["api-keys", "list"],
     ] {
         let finished = home.command(command).output().unwrap();
         assert_eq!(finished.status.code(), Some(3), "{command:?}");
@@ -80,6 +81,19 @@ fn the_sign_in_is_found_where_the_environment_or_an_option_puts_it() {
     // Unavailable is as far as one gets: signed in, and the platform is not there.
     let statuses = [xdg, folder, option, relative].map(|finished| finished.status.code().unwrap());
     assert_eq!(statuses, [6, 6, 6, 3]);
+}
+
+#[test]
+fn a_token_in_the_environment_comes_before_the_sign_in_and_is_not_kept() {
+    let home = Home::new();
+    let mut list = home.command(["list"]);
+    let finished =
+        list.env("SLIPWAY_TOKEN", "slk_x").env("SLIPWAY_URL", "http://127.0.0.1:1").output().unwrap();
+    let stderr = String::from_utf8(finished.stderr).unwrap();
+    // As far as one gets: signed in, and the platform is not there.
+    assert_eq!(finished.status.code(), Some(6), "{stderr}");
+    assert!(!stderr.contains("slk_x"), "{stderr}");
+    assert!(!home.path(".config").exists());
 }
 
 #[test]

@@ -1,4 +1,6 @@
 use reqwest::Method;
+use slipway_kernel::{ApiKeyId, Page};
+use slipway_models::api_keys::{ApiKeyBody, CreateApiKeyRequest, NewApiKeyBody};
 use slipway_models::auth::{
     LoginRequest, RefreshRequest, RegisterAnswer, RegisterRequest, TokenAnswer, UserBody,
 };
@@ -31,5 +33,20 @@ impl Client {
     /// Returns the caller's account.
     pub async fn me(&self) -> Result<UserBody, ClientError> {
         self.http.json(self.request(Method::GET, "/users/me")).await
+    }
+
+    /// Makes an API key of the caller's. This answer alone holds the key itself.
+    pub async fn create_api_key(&self, wanted: &CreateApiKeyRequest) -> Result<NewApiKeyBody, ClientError> {
+        self.http.json(self.request(Method::POST, "/api-keys").json(wanted)).await
+    }
+
+    /// Lists the caller's API keys, newest first.
+    pub async fn api_keys(&self, cursor: Option<&str>) -> Result<Page<ApiKeyBody>, ClientError> {
+        self.page("/api-keys", cursor).await
+    }
+
+    /// Deletes an API key of the caller's.
+    pub async fn delete_api_key(&self, key: ApiKeyId) -> Result<(), ClientError> {
+        self.http.send(self.request(Method::DELETE, &format!("/api-keys/{key}"))).await.map(drop)
     }
 }

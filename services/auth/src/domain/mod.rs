@@ -1,5 +1,6 @@
 //! What accounts and sessions are, and the rules they keep. No I/O.
 
+mod api_key;
 mod apps;
 mod audit;
 mod email;
@@ -20,6 +21,7 @@ mod session_details;
 mod user;
 mod well_known;
 
+pub(crate) use api_key::{ApiKey, ApiKeyDigest, MAX_API_KEYS, WantedApiKey};
 pub(crate) use apps::{StatedApps, effective_apps, in_order};
 pub(crate) use audit::{AuditFilter, AuditRow, RowHash, Tip, fault};
 pub(crate) use email::Email;

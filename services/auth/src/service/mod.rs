@@ -1,6 +1,7 @@
 //! The use cases: each opens its own transaction, and no network call happens inside one.
 
 mod accounts;
+mod api_keys;
 mod audit;
 mod grants;
 mod groups;
@@ -23,6 +24,7 @@ mod token_operations;
 mod tokens;
 
 pub(crate) use accounts::{Accounts, Registered};
+pub(crate) use api_keys::ApiKeys;
 pub(crate) use audit::{AuditLog, AuditSettings};
 pub(crate) use grants::Grants;
 pub(crate) use groups::Groups;

@@ -6,7 +6,7 @@ use std::ops::Add;
 use chrono::{DateTime, TimeDelta, Utc};
 use slipway_db::{Database, DbError, PgConnection};
 use slipway_jwt::ACCESS_LIFETIME;
-use slipway_kernel::{SessionId, SharedClock, UserId};
+use slipway_kernel::{ApiKeyId, SessionId, SharedClock, UserId};
 use slipway_models::auth::{RevokedSessionBody, RevokedUserBody};
 use slipway_redis::Nudges;
 
@@ -90,6 +90,20 @@ impl Revocations {
         Ok(Revoked { sessions, users: 0 })
     }
 
+    /// Ends an API key of `owner`, which counts as a session.
+    pub(crate) fn end_api_key(
+        connection: &mut PgConnection,
+        owner: UserId,
+        key: ApiKeyId,
+        now: DateTime<Utc>,
+    ) -> Result<Revoked, AuthError> {
+        if store::api_keys::revoke(connection, owner, key, now)? {
+            Ok(Revoked { sessions: 1, users: 0 })
+        } else {
+            Err(AuthError::ApiKeyNotFound)
+        }
+    }
+
     /// Revokes all access tokens that state what a user was before this transaction; the sessions live on, and give
     /// tokens that state what the user is after it. For a change of type or grants; and before an account is deleted,
     /// since its sessions go with it.
@@ -140,7 +154,8 @@ impl Revocations {
         let (sessions, users) = self
             .db
             .run("revocation.list", move |connection| {
-                let sessions = store::sessions::list_revoked(connection, since)?;
+                let mut sessions = store::sessions::list_revoked(connection, since)?;
+                sessions.extend(store::api_keys::list_revoked(connection, since)?);
                 Ok::<_, AuthError>((sessions, store::access_revocations::list(connection, since)?))
             })
             .await?;

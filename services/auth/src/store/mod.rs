@@ -2,6 +2,7 @@
 
 pub(crate) mod access_revocations;
 pub(crate) mod access_tokens;
+pub(crate) mod api_keys;
 pub(crate) mod apps;
 pub(crate) mod audit_log;
 pub(crate) mod group_members;

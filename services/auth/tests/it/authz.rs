@@ -18,7 +18,7 @@ enum Access {
 }
 
 /// Every route of auth. The test fails when a documented one is missing here.
-const ROUTES: [(&str, &str, Access); 44] = [
+const ROUTES: [(&str, &str, Access); 47] = [
     ("POST", "/api/v1/auth/register", Access::Everyone),
     ("GET", "/api/v1/auth/prelogin", Access::Everyone),
     ("PUT", "/api/v1/auth/password", Access::People),
@@ -59,8 +59,12 @@ const ROUTES: [(&str, &str, Access); 44] = [
     ("DELETE", "/api/v1/groups/{id}/members/{user_id}", Access::People),
     ("GET", "/api/v1/groups/{id}/apps", Access::People),
     ("PUT", "/api/v1/groups/{id}/apps", Access::Admins),
+    ("GET", "/api/v1/api-keys", Access::People),
+    ("POST", "/api/v1/api-keys", Access::People),
+    ("DELETE", "/api/v1/api-keys/{id}", Access::People),
     ("GET", "/api/v1/audit", Access::Admins),
     ("GET", "/api/v1/audit/verify", Access::Admins),
+    ("POST", "/internal/api-keys", Access::Services),
     ("POST", "/internal/audit", Access::Services),
     ("GET", "/internal/revocations", Access::Services),
 ];

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
 mod accounts;
+mod api_keys;
 mod audit;
 mod authz;
 mod bad_input;

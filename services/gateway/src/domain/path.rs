@@ -24,8 +24,9 @@ pub(crate) enum PathFault {
 }
 
 /// Resources of the current version, which `/api/<resource>` stands for.
-const RESOURCES: [&str; 11] = [
+const RESOURCES: [&str; 12] = [
     "admin",
+    "api-keys",
     "audit",
     "auth",
     "deployments",

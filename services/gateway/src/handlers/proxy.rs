@@ -14,12 +14,14 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use slipway_jwt::ServiceName;
 use slipway_kernel::ErrorCode;
+use slipway_models::api_keys::Reach;
 use slipway_models::auth::{ORIGIN_ALLOWED, ORIGIN_HEADER, REFRESH_COOKIE};
 use slipway_telemetry::outgoing_headers;
 use slipway_web::{Problem, RequestIdText, RouteTemplate, UsersOutcome};
 
 use super::{Hosts, body, origins};
-use crate::access::{Admitted, Guard, Refusal, Shown};
+use crate::access::{Admitted, Guard, Needed, Refusal, Shown};
+use crate::api_keys::KeyFault;
 use crate::domain::cookies;
 use crate::domain::headers::{
     Listed, names_signing_key, passes_from_functions, passes_inward, passes_outward,
@@ -29,6 +31,9 @@ use crate::domain::path::canonicalise;
 use crate::in_flight::{InFlight, Place};
 use crate::routes::{self, Access, Cookies, Route, Upstream};
 use crate::upstream::{Client, Patience, UpstreamError, answer_stream};
+
+/// Where an API key may stand beside `authorization`.
+const API_KEY_HEADER: &str = "x-api-key";
 
 /// Marks an answer as what a user's function came to, be it a failure.
 const FUNCTION_OUTCOME: &str = "x-slipway-function-outcome";
@@ -111,21 +116,23 @@ async fn admit(
     origin: Judged,
     refresh_cookie: Option<&str>,
 ) -> Result<Option<Admitted>, Problem> {
-    let app = match route.access {
+    let needed = match route.access {
         Access::Public => return Ok(None),
         Access::SignedIn => None,
-        Access::App(app) | Access::Optional(app) => Some(app),
+        Access::App(app) | Access::Optional(app) => Some(Needed { app, reach: reach(request, route) }),
     };
     let shown = shown(request, route);
     if !route.is_content {
         origins::check(request, shown.as_ref().ok(), origin)?;
     }
     let admitted = match shown {
-        Ok(shown) => guard.admit(shown, app, service).await,
+        Ok(shown) => guard.admit(shown, needed, service).await,
         Err(refusal) => Err(refusal),
     };
     match admitted {
-        Err(Refusal::NoToken | Refusal::NotGranted(_)) if matches!(route.access, Access::Optional(_)) => {
+        Err(Refusal::NoToken | Refusal::NotGranted(_) | Refusal::OutOfScope)
+            if matches!(route.access, Access::Optional(_)) =>
+        {
             Ok(None)
         }
         Err(Refusal::NoToken | Refusal::Token(_)) if is_known_by(refresh_cookie, request) => Ok(None),
@@ -133,11 +140,21 @@ async fn admit(
     }
 }
 
-/// Reads the token that a request shows. What users' functions answer takes no cookies.
+/// Tells how far an API key has to reach for a request.
+fn reach(request: &HttpRequest, route: &Route) -> Reach {
+    match *request.method() {
+        _ if route.is_content => Reach::Invoke,
+        Method::GET | Method::HEAD | Method::OPTIONS => Reach::Read,
+        _ => Reach::Write,
+    }
+}
+
+/// Reads the credential that a request shows. What users' functions answer takes no cookies.
 fn shown<'a>(request: &'a HttpRequest, route: &Route) -> Result<Shown<'a>, Refusal> {
     let authorization = request.headers().get_all(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
+    let api_keys = request.headers().get_all(API_KEY_HEADER).map(header::HeaderValue::as_bytes);
     let cookies = cookies(request).filter(|_| !route.is_content);
-    Shown::read(authorization, cookies)
+    Shown::read(authorization, api_keys, cookies)
 }
 
 fn cookies(request: &HttpRequest) -> impl Iterator<Item = &[u8]> {
@@ -289,6 +306,21 @@ fn refuse(refusal: Refusal) -> Problem {
                 r#"Bearer realm="slipway", error="invalid_token", error_description="{fault}""#
             ));
             Problem::unauthenticated(fault.to_string()).coded(fault.code()).header(name, value)
+        }
+        Refusal::Key(KeyFault::Unknown) => {
+            let (name, value) = challenge(r#"Bearer realm="slipway", error="invalid_token""#.to_owned());
+            let problem = Problem::unauthenticated(refusal.to_string()).header(name, value);
+            problem.coded(ErrorCode::new("api_key_invalid"))
+        }
+        Refusal::Key(KeyFault::TooMany) => {
+            let told = refusal.to_string();
+            Problem::unavailable(refusal).coded(ErrorCode::new("overloaded")).detailed(told)
+        }
+        Refusal::Key(KeyFault::NotTold(_)) => Problem::unavailable(refusal),
+        Refusal::OutOfScope => {
+            let (name, value) = challenge(r#"Bearer realm="slipway", error="insufficient_scope""#.to_owned());
+            let problem = Problem::forbidden(refusal.to_string()).header(name, value);
+            problem.coded(ErrorCode::new("insufficient_scope"))
         }
         Refusal::NotGranted(_) => Problem::forbidden(refusal.to_string()),
         Refusal::Several | Refusal::Doubled(_) => Problem::invalid_request(refusal.to_string()),

@@ -1,5 +1,6 @@
 //! The services behind the gateway, as the tests need them: they answer what they were asked.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,9 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use slipway_jwt::{IdentityVerifier, Jwks, Subject};
+use slipway_models::api_keys::{ApiKeyAnswer, ApiKeyQuestion, KnownApiKey};
 use slipway_models::auth::{RevocationFeed, RevokedSessionBody, RevokedUserBody};
+use tokio::sync::RwLock;
 
 pub(crate) const PIECE: usize = 64 * 1024;
 pub(crate) static PIECE_OF_SEVENS: [u8; PIECE] = [7; PIECE];
@@ -21,6 +24,12 @@ pub(crate) struct Services {
     pub(crate) jwks: Mutex<Jwks>,
     pub(crate) revoked: Mutex<Vec<RevokedSessionBody>>,
     pub(crate) revoked_users: Mutex<Vec<RevokedUserBody>>,
+    /// API keys, by their fingerprints.
+    pub(crate) api_keys: Mutex<HashMap<String, KnownApiKey>>,
+    /// How often auth was asked for one.
+    pub(crate) key_questions: AtomicUsize,
+    /// No such question is answered while a test holds this.
+    pub(crate) key_gate: RwLock<()>,
     /// When set, nothing of auth's own is answered.
     pub(crate) silent: AtomicBool,
     /// Requests that were passed on.
@@ -37,6 +46,7 @@ pub(crate) fn serve(services: Arc<Services>) -> SocketAddr {
             .app_data(services.clone())
             .route("/api/v1/auth/jwks.json", web::get().to(jwks))
             .route("/internal/revocations", web::get().to(revocations))
+            .route("/internal/api-keys", web::post().to(api_key))
             .route("/health/ready", web::get().to(ready))
             .route("/api/v1/functions/endless", web::get().to(endless))
             .route("/api/v1/functions/nothing", web::get().to(nothing))
@@ -78,6 +88,19 @@ async fn revocations(
         cursor: revoked.len().to_string(),
     };
     HttpResponse::Ok().json(feed)
+}
+
+async fn api_key(
+    request: HttpRequest,
+    services: Data<Services>,
+    question: web::Json<ApiKeyQuestion>,
+) -> HttpResponse {
+    let identity = services.auth.verify(bearer(&request).unwrap()).unwrap();
+    assert_eq!(identity.subject, Subject::Service("gateway".parse().unwrap()));
+    services.key_questions.fetch_add(1, Ordering::SeqCst);
+    let _open = services.key_gate.read().await;
+    let key = services.api_keys.lock().unwrap().get(&question.fingerprint).cloned();
+    HttpResponse::Ok().json(ApiKeyAnswer { key })
 }
 
 async fn ready() -> HttpResponse {

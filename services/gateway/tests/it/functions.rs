@@ -80,7 +80,7 @@ async fn what_signs_a_call_reaches_the_runner_and_a_credential_of_the_platform_d
     for (name, value) in signed {
         assert_eq!(values(&echoed, name), [value], "{name}");
     }
-    let keys = [("x-api-key", "slk_secret"), ("x_api_key", &id)];
+    let keys = [("x-api-key", "secret"), ("x_api_key", &id)];
     let echoed: Value = request("/f/ada/hello", &keys).send().await.unwrap().json().await.unwrap();
     assert_eq!(values(&echoed, "x-api-key").len() + values(&echoed, "x_api_key").len(), 0);
     let caller = gateway.sign_in();

@@ -16,6 +16,7 @@ use slipway_telemetry::Metrics;
 use slipway_testkit::fixed_clock;
 use slipway_web::{Context, Service as _};
 use tempfile::TempDir;
+use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::echo::{self, Services};
@@ -72,6 +73,9 @@ impl TestGateway {
             jwks: Mutex::new(issuer.jwks().clone()),
             revoked: Mutex::default(),
             revoked_users: Mutex::default(),
+            api_keys: Mutex::default(),
+            key_questions: AtomicUsize::new(0),
+            key_gate: RwLock::default(),
             silent: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
             pieces: AtomicUsize::new(0),

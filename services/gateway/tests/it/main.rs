@@ -1,6 +1,7 @@
 //! The gateway over HTTP, before real services of the tests' own: what they were asked is what the gateway let through.
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
+mod api_keys;
 mod auth_news;
 mod bodies;
 mod cookies;
