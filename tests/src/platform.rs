@@ -249,6 +249,8 @@ fn usual_settings(directory: &Path, ports: &[u16; 6]) -> Vec<(String, String)> {
         ("PODMAN_MANAGED", "false".to_owned()),
         // Tests and themes that need some ask for them: they are work for the machine and containers to count.
         ("INSTANCES_WARM", "0".to_owned()),
+        // Tests and themes ask more often than people do, all from one address.
+        ("AUTH_LIMITS", "false".to_owned()),
         ("ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
         ("LOG_FORMAT", "json".to_owned()),
     ]

@@ -67,6 +67,10 @@ pub struct RouteTemplate(pub &'static str);
 #[derive(Debug, Clone, Copy)]
 pub struct UsersOutcome;
 
+/// Headers that the answer gets, be it an error: put them into the request's extensions.
+#[derive(Debug, Clone)]
+pub struct AnswerHeaders(pub Vec<(HeaderName, HeaderValue)>);
+
 pub(crate) async fn request_scope<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -128,6 +132,10 @@ fn describe_problem<B: MessageBody + 'static>(
             ServiceResponse::new(request, described.map_into_right_body())
         }
     };
+    let added = response.request().extensions_mut().remove::<AnswerHeaders>();
+    for (name, value) in added.into_iter().flat_map(|AnswerHeaders(headers)| headers) {
+        response.headers_mut().append(name, value);
+    }
     id.put(response.headers_mut());
     response
 }

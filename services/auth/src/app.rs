@@ -7,9 +7,11 @@ use slipway_config::Reader;
 use slipway_db::Database;
 use slipway_jwt::{AccessIssuer, IdentityVerifier, SecretKey, ServiceName, SigningKeys, TrustedKeys};
 use slipway_kernel::SharedClock;
+use slipway_limits::Limiter;
 use slipway_models::auth::REVOCATIONS_CHANNEL;
 use slipway_redis::Nudges;
 use slipway_sealing::SealingKeys;
+use slipway_telemetry::{Metrics, MetricsError};
 use slipway_web::{Application, BoxError, Context, Readiness, Service};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +22,8 @@ use crate::config::Config;
 use crate::routes;
 use crate::service::{
     Accounts, ApiKeys, AuditLog, DetailsSeal, Grants, Groups, HashingOutcomes, LetterSender, LetterSettings,
-    Letters, LinkTokens, PasswordChanges, Passwords, People, Profiles, Purge, Recovery, Revocations,
-    Sessions, TokenOperations, Tokens, ensure_superuser,
+    Letters, Limits, LinkTokens, Networks, PasswordChanges, Passwords, People, Profiles, Purge, Recovery,
+    Revocations, Sessions, TokenOperations, Tokens, ensure_superuser,
 };
 
 /// The tables of auth.
@@ -62,6 +64,7 @@ impl Service for Auth {
             }
         })
         .await??;
+        let limits = limit(&config, &keys, &db, &metrics)?;
         let letters = send_letters(config.letters, &db, &keys, &clock, &stop)?;
         let accounts = Accounts {
             db: db.clone(),
@@ -83,6 +86,7 @@ impl Service for Auth {
             passwords: keys.passwords,
             tokens: Tokens::new(keys.issuer, Arc::clone(&keys.secret)),
             seal,
+            networks: Networks::new(Arc::clone(&keys.secret)),
             revocations: revocations.clone(),
             operations,
             email_verification: config.registration.email_verification,
@@ -116,6 +120,9 @@ impl Service for Auth {
             app.app_data(changes.clone()).app_data(policy.clone()).app_data(recovery.clone());
             app.app_data(profiles.clone()).app_data(people.clone()).app_data(api_keys.clone());
             app.app_data(groups.clone()).app_data(grants.clone());
+            if let Some(limits) = &limits {
+                app.app_data(limits.clone());
+            }
             routes::configure(app);
         })?;
         Ok(application.on_stop(keeping.settle()))
@@ -157,6 +164,20 @@ impl Keys {
             verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),
         })
     }
+}
+
+/// Limits the routes for everybody, where they are to be.
+fn limit(
+    config: &Config,
+    keys: &Keys,
+    db: &Database,
+    metrics: &Metrics,
+) -> Result<Option<Data<Limits>>, MetricsError> {
+    if !config.limits {
+        return Ok(None);
+    }
+    let limiter = Limiter::new(config.redis.as_ref(), metrics)?;
+    Ok(Some(Data::new(Limits::new(limiter, Arc::clone(&keys.secret), db.clone()))))
 }
 
 /// Has letters sent that are ordered, where there is a way to send them.

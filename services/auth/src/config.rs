@@ -32,6 +32,8 @@ pub struct Config {
     pub(crate) password_policy: PasswordPolicy,
     pub(crate) registration: RegistrationRules,
     pub(crate) letters: Option<LetterSettings>,
+    /// Whether the routes for everybody are limited.
+    pub limits: bool,
     /// Through which gateways hear of revocations at once.
     pub redis: Option<RedisUrl>,
     pub(crate) audit: AuditSettings,
@@ -53,6 +55,7 @@ impl Config {
             password_policy,
             registration,
             letters,
+            limits: reader.or("AUTH_LIMITS", true),
             redis: RedisUrl::read(reader),
             audit: read_audit(reader),
             superuser: read_superuser(reader, &password_policy),

@@ -70,6 +70,7 @@ diesel::table! {
         revoked_at -> Nullable<Timestamptz>,
         last_used_at -> Nullable<Timestamptz>,
         sealed_details -> Nullable<Bytea>,
+        network_digest -> Nullable<Bytea>,
     }
 }
 

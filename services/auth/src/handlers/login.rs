@@ -7,6 +7,7 @@ use slipway_web::{Problem, RequestOrigin};
 use crate::domain::{FieldFaults, Login, Proof, ProofPointers};
 use crate::error::AuthError;
 use crate::handlers::browser::{Browser, tokens};
+use crate::handlers::limited::Gate;
 use crate::handlers::password_grant::SignIn;
 use crate::service::Sessions;
 
@@ -25,17 +26,20 @@ use crate::service::Sessions;
         (status = 401, description = "`invalid_credentials`", body = ProblemBody),
         (status = 403, description = "`account_pending`, `account_disabled` or `email_unverified`, after a right password alone; `origin_refused`", body = ProblemBody),
         (status = 422, description = "`validation_failed`", body = ProblemBody),
+        (status = 429, description = "`rate_limited`: too often from one address, for one account, or both", body = ProblemBody),
         (status = 503, description = "`overloaded`: too many sign-ins at once", body = ProblemBody),
     )
 )]
 #[tracing::instrument(skip_all)]
 pub(crate) async fn login(
     sessions: Data<Sessions>,
+    gate: Gate,
     browser: Browser,
     RequestOrigin(origin): RequestOrigin,
     SignIn(request): SignIn,
 ) -> Result<HttpResponse, Problem> {
     browser.check(request.transport)?;
+    let account = request.email.as_ref().or(request.username.as_ref()).cloned().unwrap_or_default();
     // A text that can name no account is told no sooner, and no differently, than an account that there is not.
     let login = match (request.email, request.username) {
         (Some(email), None) => email.parse().ok().map(Login::Email),
@@ -43,7 +47,9 @@ pub(crate) async fn login(
         _ => return Err(AuthError::AmbiguousLogin.into()),
     };
     let proof = read_proof(request.password, request.auth_hash.as_deref())?;
+    let pass = gate.admit_login(&account, login.clone()).await?;
     let answer = sessions.login(login, &proof, browser.details(), origin).await?;
+    pass.welcome().await;
     Ok(tokens(&answer, request.transport))
 }
 

@@ -21,6 +21,7 @@ mod group_asker;
 mod group_members;
 mod groups;
 mod jwks;
+mod limited;
 mod list_api_keys;
 mod list_users;
 mod login;

@@ -6,7 +6,8 @@ use slipway_models::passwords::PreloginAnswer;
 use slipway_models::problem::ProblemBody;
 use slipway_web::Problem;
 
-use crate::domain::Email;
+use crate::domain::{Email, LimitedRoute};
+use crate::handlers::limited::Gate;
 use crate::service::Accounts;
 
 #[derive(Deserialize)]
@@ -26,15 +27,18 @@ pub(crate) struct PreloginQuery {
     responses(
         (status = 200, description = "How to derive", body = PreloginAnswer),
         (status = 400, description = "The query names no address", body = ProblemBody),
+        (status = 429, description = "`rate_limited`: too often from one address, for one account, or both", body = ProblemBody),
     )
 )]
 #[tracing::instrument(skip_all)]
 pub(crate) async fn prelogin(
+    gate: Gate,
     accounts: Data<Accounts>,
     query: Result<Query<PreloginQuery>, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
     let query =
         query.map_err(|fault| Problem::invalid_request(format!("the query cannot be read: {fault}")))?;
+    gate.admit_for(LimitedRoute::Prelogin, &query.email).await?;
     let email: Email =
         query.email.parse().map_err(|fault| Problem::invalid_request(format!("email {fault}")))?;
     let kdf = accounts.kdf(email).await?.into();

@@ -4,8 +4,10 @@ use slipway_models::auth::{RefreshRequest, TokenAnswer, Transport};
 use slipway_models::problem::ProblemBody;
 use slipway_web::{OptionalJson, Problem, RequestOrigin};
 
+use crate::domain::LimitedRoute;
 use crate::error::AuthError;
 use crate::handlers::browser::{Browser, tokens};
+use crate::handlers::limited::Gate;
 use crate::service::Sessions;
 
 /// Takes a refresh token, which works once, for the next one and a new access token.
@@ -22,15 +24,18 @@ use crate::service::Sessions;
         (status = 400, description = "Neither the body nor a cookie holds a refresh token", body = ProblemBody),
         (status = 401, description = "`refresh_expired`, or `refresh_reused`: the session has been ended", body = ProblemBody),
         (status = 403, description = "`origin_refused`: cookies are for pages of this host", body = ProblemBody),
+        (status = 429, description = "`rate_limited`: too often from one address, for one account, or both", body = ProblemBody),
     )
 )]
 #[tracing::instrument(skip_all)]
 pub(crate) async fn refresh(
+    gate: Gate,
     sessions: Data<Sessions>,
     browser: Browser,
     RequestOrigin(origin): RequestOrigin,
     OptionalJson(request): OptionalJson<RefreshRequest>,
 ) -> Result<HttpResponse, Problem> {
+    gate.admit(LimitedRoute::Refresh).await?;
     let RefreshRequest { refresh_token, transport } = request.unwrap_or_default();
     let (token, transport) = match (&refresh_token, transport) {
         (Some(token), transport) => (token.as_str(), transport.unwrap_or_default()),

@@ -13,7 +13,7 @@ use crate::service::passwords::Comparison;
 use crate::service::revocations::Revoked;
 use crate::service::rotation::{Rotation, rotate};
 use crate::service::tokens::Granted;
-use crate::service::{DetailsSeal, Passwords, Revocations, TokenOperations, Tokens};
+use crate::service::{DetailsSeal, Networks, Passwords, Revocations, TokenOperations, Tokens};
 use crate::store;
 use crate::store::users::Credentials;
 
@@ -24,6 +24,7 @@ pub(crate) struct Sessions {
     pub(crate) passwords: Passwords,
     pub(crate) tokens: Tokens,
     pub(crate) seal: DetailsSeal,
+    pub(crate) networks: Networks,
     pub(crate) revocations: Revocations,
     pub(crate) operations: TokenOperations,
     /// Whether only those are let in who have shown that their address is theirs.
@@ -212,6 +213,7 @@ impl Sessions {
         let first = self.tokens.refresh.first()?;
         let access = Tokens::next_access(now);
         let sealed = self.seal.seal(session.id, details)?;
+        let network = details.address.map(|address| self.networks.digest(user_id, address));
         let (started, must_be_verified) = (session.clone(), self.email_verification);
         let (user, apps) = self
             .db
@@ -219,6 +221,9 @@ impl Sessions {
                 let current = store::users::lock_credentials(connection, user_id)?;
                 let user = admit(current, &compared.password_hash, must_be_verified)?;
                 store::sessions::insert(connection, &started, &sealed)?;
+                if let Some(network) = network {
+                    store::sessions::update_network(connection, started.id, &network)?;
+                }
                 store::refresh_tokens::insert(connection, &first.digest, started.id, now)?;
                 store::access_tokens::insert(connection, access, &first.digest)?;
                 store::users::update_last_login(connection, user_id, now)?;

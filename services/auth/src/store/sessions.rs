@@ -56,6 +56,29 @@ pub(crate) fn insert(
     Ok(())
 }
 
+/// Notes in which network a session began.
+pub(crate) fn update_network(
+    connection: &mut PgConnection,
+    id: SessionId,
+    digest: &[u8; 32],
+) -> Result<(), DbError> {
+    diesel::update(sessions::table.find(id.as_uuid()))
+        .set(sessions::network_digest.eq(&digest[..]))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Tells whether a session of `owner` that is still kept, ended or not, began in a network.
+pub(crate) fn network_exists(
+    connection: &mut PgConnection,
+    owner: UserId,
+    digest: &[u8; 32],
+) -> Result<bool, DbError> {
+    let own = sessions::table.filter(sessions::user_id.eq(owner.as_uuid()));
+    let began_there = own.filter(sessions::network_digest.eq(&digest[..]));
+    Ok(diesel::select(diesel::dsl::exists(began_there)).get_result(connection)?)
+}
+
 /// Lists the sessions of `owner` that have not ended, newest first.
 pub(crate) fn list_live(
     connection: &mut PgConnection,

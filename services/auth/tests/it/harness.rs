@@ -65,6 +65,18 @@ impl TestAuth {
         Ok(Self { base, operations, client, clock, callers, database, stop })
     }
 
+    /// Starts another one beside it, with the same database and keys; returns where it serves.
+    pub(crate) async fn start_replica(&self, settings: &[(&str, &str)]) -> String {
+        let stop = self.stop.child_token();
+        let clock = self.clock.clone();
+        let context = Context { clock, metrics: Metrics::new("auth").unwrap(), stop: stop.clone() };
+        let application =
+            Auth::build(config(&self.database, &self.callers, settings), context).await.unwrap();
+        let base = format!("http://{}", application.address());
+        tokio::spawn(application.run_until_stopped(stop));
+        base
+    }
+
     /// Stops it as a signal would; its database stays.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
@@ -184,6 +196,7 @@ fn config(database: &TestDatabase, callers: &Callers, settings: &[(&str, &str)])
         ("AUTH_WORKERS", "1"),
         // Tests that ask for much at once ask for all of it.
         ("AUTH_HASHING_QUEUE", "1000"),
+        ("AUTH_LIMITS", "false"),
         ("KEYS_DIR", keys_dir),
         ("ADMIN_PASSWORD", PASSWORD),
     ];

@@ -13,6 +13,7 @@ mod forwarding;
 mod groups;
 mod harness;
 mod letters;
+mod limits;
 mod login;
 mod logout;
 mod migrations;
