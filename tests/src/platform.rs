@@ -190,6 +190,18 @@ impl Platform {
         command
     }
 
+    /// Returns a program of the platform's with the platform's settings, to run a command of it.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(program(name));
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Returns the directory of keys.
+    pub fn keys(&self) -> PathBuf {
+        self.directory.path().join("keys")
+    }
+
     /// Returns all that the programs have logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()

@@ -126,19 +126,29 @@ pub struct IssuedAccess {
 
 /// Issues access tokens. Only auth does.
 pub struct AccessIssuer {
-    keys: SigningKeys,
+    keys: RwLock<Arc<SigningKeys>>,
     clock: SharedClock,
 }
 
 impl AccessIssuer {
     /// Makes an issuer that signs with the current one of `keys`.
     pub fn new(keys: SigningKeys, clock: SharedClock) -> Self {
-        Self { keys, clock }
+        Self { keys: RwLock::new(Arc::new(keys)), clock }
     }
 
     /// Returns the public halves of the keys.
-    pub fn jwks(&self) -> &Jwks {
-        self.keys.jwks()
+    pub fn jwks(&self) -> Jwks {
+        self.keys().jwks().clone()
+    }
+
+    /// Returns the keys.
+    pub fn keys(&self) -> Arc<SigningKeys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes other keys in the place of those before.
+    pub fn replace_keys(&self, keys: SigningKeys) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
 
     /// Signs an access token. **Blocking**: it takes about 5 ms of one core.
@@ -161,7 +171,8 @@ impl AccessIssuer {
             apps: grant.apps,
             generation: grant.generation,
         };
-        let (kid, key) = self.keys.current();
+        let keys = self.keys();
+        let (kid, key) = keys.current(now);
         let token = jws::sign(Algorithm::RS256, kid, key, &claims)?;
         Ok(IssuedAccess { token, expires_at: claims.expires_at() })
     }

@@ -77,6 +77,12 @@ pub enum KeyError {
         /// What it should be.
         expected: &'static str,
     },
+    /// A new key would not be the last by name: the clock is behind the one that it was made by.
+    #[error("{path} would not be the last key by its name: the clock is behind that of an earlier key")]
+    NameTaken {
+        /// The new key's file.
+        path: PathBuf,
+    },
     /// A key set holds a key that is no usable RS256 key.
     #[error("the key set holds a key that is no RSA key of 4096 bits or more")]
     KeySet,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
 use aws_lc_rs::signature::{KeyPair as _, RsaKeyPair};
+use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::EncodingKey;
 use zeroize::Zeroizing;
 
@@ -21,15 +22,49 @@ const SUFFIX: &str = ".pem";
 /// Sorts before the keys that `scripts/generate-jwt-keys` names by the time.
 const FIRST_KEY: &str = "access-0.pem";
 
-/// The RSA keys that sign access tokens: the last by file name signs, the others still verify.
+/// How long a new key is shown before it signs: by then every gateway has it, as each fetches the key set once a minute.
+pub const SHOWN_BEFORE_IT_SIGNS: TimeDelta = TimeDelta::minutes(2);
+/// How long a key is kept after a later one has begun to sign: its last token has ended by then.
+const KEPT_AFTER_IT_SIGNED: TimeDelta = TimeDelta::minutes(75);
+
+/// The RSA keys that sign access tokens. The last by file name signs, once it has been shown for long enough; the others
+/// still verify.
 pub struct SigningKeys {
-    current: SigningKey,
+    first: SigningKey,
+    later: Vec<SigningKey>,
     jwks: Jwks,
+    files: Vec<KeyFile>,
 }
 
 struct SigningKey {
     kid: String,
     key: EncodingKey,
+    made_at: DateTime<Utc>,
+}
+
+/// The file of a signing key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// When it was written.
+    pub made_at: DateTime<Utc>,
+}
+
+impl KeyFile {
+    /// Returns when the key begins to sign, unless it is the only one: that always signs.
+    pub fn signs_from(&self) -> DateTime<Utc> {
+        self.made_at + SHOWN_BEFORE_IT_SIGNS
+    }
+}
+
+/// What asking for a new key came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rotation {
+    /// There is a new key.
+    Made(KeyFile),
+    /// The last one that was made has not begun to sign: nothing was done.
+    Waits(KeyFile),
 }
 
 impl SigningKeys {
@@ -39,15 +74,60 @@ impl SigningKeys {
     /// time end with the same key.
     pub fn load_or_create(directory: &Path) -> Result<Self, KeyError> {
         create_directory(directory)?;
-        let mut files = key_files(directory)?;
-        if files.is_empty() {
-            let path = directory.join(FIRST_KEY);
-            let pair = RsaKeyPair::generate(KeySize::Rsa4096).map_err(|_| KeyError::Cryptography)?;
-            let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Cryptography)?;
-            write_private(&path, "PRIVATE KEY", der.as_ref())?;
-            files.push(path);
+        if Self::files_in(directory)?.is_empty() {
+            write_rsa(&directory.join(FIRST_KEY))?;
         }
-        Self::from_files(&files)
+        Self::load(directory)
+    }
+
+    /// Loads `access-*.pem` from `directory`, where there is one.
+    pub fn load(directory: &Path) -> Result<Self, KeyError> {
+        Self::from_files(Self::files_in(directory)?)
+    }
+
+    /// Lists the files of the keys in `directory`, in the order of their names.
+    pub fn files_in(directory: &Path) -> Result<Vec<KeyFile>, KeyError> {
+        let paths = list(directory, |name| name.starts_with(PREFIX) && name.ends_with(SUFFIX))?;
+        let file = |path: PathBuf| {
+            let made_at = path.metadata().and_then(|metadata| metadata.modified());
+            let made_at = made_at.map_err(KeyError::file(&path))?.into();
+            Ok(KeyFile { path, made_at })
+        };
+        paths.into_iter().map(file).collect()
+    }
+
+    /// Adds a key, unless the one before still waits for its turn: asking twice makes no second one. The file is there
+    /// whole or not at all. Making a key takes seconds of one core.
+    pub fn rotate(directory: &Path, now: DateTime<Utc>) -> Result<Rotation, KeyError> {
+        create_directory(directory)?;
+        let files = Self::files_in(directory)?;
+        if let Some(last) = files.last().filter(|last| files.len() > 1 && now < last.signs_from()) {
+            return Ok(Rotation::Waits(last.clone()));
+        }
+        let path = directory.join(format!("{PREFIX}{}{SUFFIX}", now.format("%Y%m%dT%H%M%SZ")));
+        if files.last().is_some_and(|last| last.path >= path) {
+            return Err(KeyError::NameTaken { path });
+        }
+        write_rsa(&path)?;
+        let made = Self::files_in(directory)?.into_iter().find(|file| file.path == path);
+        made.map(Rotation::Made).ok_or(KeyError::KeySet)
+    }
+
+    /// Removes the files of keys whose last token has ended: a later key has signed for longer than a token lives.
+    pub fn prune(directory: &Path, now: DateTime<Utc>) -> Result<Vec<KeyFile>, KeyError> {
+        let mut files = Self::files_in(directory)?;
+        let has_taken_over = |file: &KeyFile| file.signs_from() + KEPT_AFTER_IT_SIGNED <= now;
+        let kept_from = files.iter().rposition(has_taken_over).unwrap_or_default();
+        files.truncate(kept_from);
+        for file in &files {
+            std::fs::remove_file(&file.path).map_err(KeyError::file(&file.path))?;
+        }
+        Ok(files)
+    }
+
+    /// Tells whether these are the keys that are in `directory` now.
+    pub fn are_those_in(&self, directory: &Path) -> Result<bool, KeyError> {
+        Ok(Self::files_in(directory)? == self.files)
     }
 
     /// Returns the public halves, as verifiers take them.
@@ -55,21 +135,32 @@ impl SigningKeys {
         &self.jwks
     }
 
-    pub(crate) fn current(&self) -> (&str, &EncodingKey) {
-        (&self.current.kid, &self.current.key)
+    /// Returns the key that signs at a time: where none has been shown for long enough, the first.
+    pub(crate) fn current(&self, now: DateTime<Utc>) -> (&str, &EncodingKey) {
+        let signs = |key: &&SigningKey| key.made_at + SHOWN_BEFORE_IT_SIGNS <= now;
+        let key = self.later.iter().rev().find(signs).unwrap_or(&self.first);
+        (&key.kid, &key.key)
     }
 
-    fn from_files(files: &[PathBuf]) -> Result<Self, KeyError> {
-        let mut current = None;
+    fn from_files(files: Vec<KeyFile>) -> Result<Self, KeyError> {
+        let mut later = Vec::with_capacity(files.len());
         let mut keys = Vec::with_capacity(files.len());
-        for path in files {
-            let (key, public) = read_rsa(path)?;
-            current = Some(SigningKey { kid: public.kid.clone(), key });
+        for file in &files {
+            let (key, public) = read_rsa(&file.path)?;
+            later.push(SigningKey { kid: public.kid.clone(), key, made_at: file.made_at });
             keys.push(public);
         }
-        let current = current.ok_or(KeyError::KeySet)?;
-        Ok(Self { current, jwks: Jwks { keys } })
+        if later.is_empty() {
+            return Err(KeyError::KeySet);
+        }
+        Ok(Self { first: later.remove(0), later, jwks: Jwks { keys }, files })
     }
+}
+
+fn write_rsa(path: &Path) -> Result<(), KeyError> {
+    let pair = RsaKeyPair::generate(KeySize::Rsa4096).map_err(|_| KeyError::Cryptography)?;
+    let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Cryptography)?;
+    write_private(path, "PRIVATE KEY", der.as_ref())
 }
 
 fn read_rsa(path: &Path) -> Result<(EncodingKey, Jwk), KeyError> {
@@ -85,10 +176,6 @@ fn read_rsa(path: &Path) -> Result<(EncodingKey, Jwk), KeyError> {
     public.decoding_key().map_err(|_| not_a_key())?;
     let key = EncodingKey::from_rsa_pem(text.as_bytes()).map_err(|_| not_a_key())?;
     Ok((key, public))
-}
-
-fn key_files(directory: &Path) -> Result<Vec<PathBuf>, KeyError> {
-    list(directory, |name| name.starts_with(PREFIX) && name.ends_with(SUFFIX))
 }
 
 /// Lists the files of a directory whose names `wanted` accepts, in the order of their names.

@@ -19,7 +19,7 @@ pub use identity::{
     UserIdentity,
 };
 pub use jwks::{Jwk, Jwks};
-pub use keys::SigningKeys;
+pub use keys::{KeyFile, Rotation, SHOWN_BEFORE_IT_SIGNS, SigningKeys};
 pub use revocation::RevokedTokens;
 pub use secret_key::SecretKey;
 

@@ -43,6 +43,8 @@ pub trait Service: Send + 'static {
     const NAME: &'static str;
     /// What it does, in a line, for `--help`.
     const ABOUT: &'static str;
+    /// What it does as a program beside serving and `migrate`: the words of each command, and what it is for.
+    const COMMANDS: &'static [(&'static str, &'static str)] = &[];
     /// Its settings.
     type Config: Clone + Send + Sync + 'static;
 
@@ -51,6 +53,11 @@ pub trait Service: Send + 'static {
 
     /// Brings the database up to date. Blocking.
     fn migrate(config: &Self::Config) -> Result<(), BoxError>;
+
+    /// Runs one of [`Service::COMMANDS`]; returns what it has to say, or nothing where there is no such command. Blocking.
+    fn command(_config: &Self::Config, _name: &str) -> Option<Result<String, BoxError>> {
+        None
+    }
 
     /// Builds the service: binds its ports and starts its background work.
     fn build(
@@ -65,16 +72,17 @@ pub trait Service: Send + 'static {
 /// Runs one service as a program of its own; returns its exit status: 64 for settings at fault, 70 when it fails.
 pub async fn launch<S: Service>() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let migrate_only = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => false,
-        ["migrate"] => true,
+    let command = arguments.join(" ");
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] | ["migrate"] => {}
         ["--version"] => return shown(concat!("slipway ", env!("CARGO_PKG_VERSION"))),
         ["--help" | "-h"] => return shown(&usage::<S>()),
+        _ if S::COMMANDS.iter().any(|(name, _)| *name == command) => {}
         _ => {
             eprintln!("{}", usage::<S>());
             return ExitCode::from(EXIT_USAGE);
         }
-    };
+    }
     let (config, telemetry) = match read_settings(S::NAME, S::read) {
         Ok(read) => read,
         Err(faults) => {
@@ -89,7 +97,14 @@ pub async fn launch<S: Service>() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let outcome = if migrate_only { S::migrate(&config) } else { serve::<S>(config).await };
+    let outcome = match command.as_str() {
+        "" => serve::<S>(config).await,
+        "migrate" => S::migrate(&config),
+        command => match S::command(&config, command) {
+            Some(said) => said.map(|text| println!("{text}")),
+            None => Err(format!("there is no command {command}").into()),
+        },
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
@@ -138,10 +153,13 @@ async fn serve<S: Service>(config: S::Config) -> Result<(), BoxError> {
 }
 
 fn usage<S: Service>() -> String {
+    let commands: Vec<_> = S::COMMANDS.iter().map(|(name, about)| format!("`{name}` {about}.\n")).collect();
+    let commands = commands.concat();
     format!(
         "slipway-{name}: {about}\n\n\
-         Usage: slipway-{name} [migrate]\n\n\
+         Usage: slipway-{name} [COMMAND]\n\n\
          Without a word it serves until SIGTERM or SIGINT; `migrate` brings its database up to date and ends.\n\
+         {commands}\
          Settings come from the environment and from the TOML file that SLIPWAY_CONFIG names: see README.md.",
         name = S::NAME,
         about = S::ABOUT,

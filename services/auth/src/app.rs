@@ -6,7 +6,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use slipway_config::Reader;
 use slipway_db::Database;
 use slipway_jwt::{AccessIssuer, IdentityVerifier, SecretKey, ServiceName, SigningKeys, TrustedKeys};
-use slipway_kernel::SharedClock;
+use slipway_kernel::{Clock as _, SharedClock, SystemClock};
 use slipway_limits::Limiter;
 use slipway_models::auth::REVOCATIONS_CHANNEL;
 use slipway_redis::Nudges;
@@ -19,12 +19,12 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
 use crate::config::Config;
-use crate::routes;
 use crate::service::{
     Accounts, ApiKeys, AuditLog, DetailsSeal, Grants, Groups, HashingOutcomes, LetterSender, LetterSettings,
     Letters, Limits, LinkTokens, Networks, PasswordChanges, Passwords, People, Profiles, Purge, Recovery,
-    Revocations, Sessions, TokenOperations, Tokens, ensure_superuser,
+    Revocations, Sessions, TokenOperations, Tokens, ensure_superuser, follow_signing_keys,
 };
+use crate::{commands, routes};
 
 /// The tables of auth.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -37,6 +37,7 @@ pub struct Auth;
 impl Service for Auth {
     const NAME: &'static str = "auth";
     const ABOUT: &'static str = "accounts, sessions and tokens";
+    const COMMANDS: &'static [(&'static str, &'static str)] = commands::COMMANDS;
     type Config = Config;
 
     fn read(reader: &mut Reader<'_>) -> Config {
@@ -48,6 +49,11 @@ impl Service for Auth {
         let names = slipway_db::migrate(owner_url, MIGRATIONS)?;
         tracing::info!(migrations = names.len(), "the database is up to date");
         Ok(())
+    }
+
+    fn command(config: &Config, name: &str) -> Option<Result<String, BoxError>> {
+        let outcome = commands::run(name, &config.keys_dir, SystemClock.now())?;
+        Some(outcome.map_err(BoxError::from))
     }
 
     async fn build(config: Config, context: Context) -> Result<Application, BoxError> {
@@ -65,6 +71,7 @@ impl Service for Auth {
         })
         .await??;
         let limits = limit(&config, &keys, &db, &metrics)?;
+        tokio::spawn(follow_signing_keys(config.keys_dir.clone(), Arc::clone(&keys.issuer), stop.clone()));
         let letters = send_letters(config.letters, &db, &keys, &clock, &stop)?;
         let accounts = Accounts {
             db: db.clone(),

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod app;
+mod commands;
 mod config;
 mod domain;
 mod error;

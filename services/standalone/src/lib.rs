@@ -39,6 +39,16 @@ pub fn migrate(config: &Config) -> Result<(), BoxError> {
     Gateway::migrate(&config.gateway)
 }
 
+/// Tells whether auth has a command of this name.
+pub fn is_command(name: &str) -> bool {
+    Auth::COMMANDS.iter().any(|(known, _)| *known == name)
+}
+
+/// Runs a command of auth's; returns what it has to say. Blocking.
+pub fn command(config: &Config, name: &str) -> Result<String, BoxError> {
+    Auth::command(&config.auth, name).unwrap_or_else(|| Err(format!("there is no command {name}").into()))
+}
+
 /// Runs every service until `stop` is cancelled. The gateway stops first, so that what it let in can finish behind it.
 pub async fn run(config: Config, stop: CancellationToken) {
     let behind = CancellationToken::new();

@@ -7,9 +7,9 @@ use slipway_standalone::Config;
 use slipway_web::BoxError;
 
 const USAGE: &str = "slipway-standalone: every service of Slipway in one process\n\n\
-    Usage: slipway-standalone [migrate | openapi]\n\n\
+    Usage: slipway-standalone [migrate | openapi | keys list | keys rotate | keys prune]\n\n\
     Without a word it serves until SIGTERM or SIGINT; `migrate` brings every database up to date and ends; `openapi`\n\
-    prints the API's description. Settings come from the environment and from the TOML file that SLIPWAY_CONFIG\n\
+    prints the API's description; `keys` are those of access tokens, as `slipway-auth` has it. Settings come from the environment and from the TOML file that SLIPWAY_CONFIG\n\
     names: see the README.md of each service.";
 
 /// `EX_SOFTWARE` of `sysexits.h`.
@@ -23,6 +23,14 @@ async fn main() -> ExitCode {
         ["migrate"] => start(async |config| slipway_standalone::migrate(&config)).await,
         ["openapi"] => {
             end(slipway_standalone::openapi().to_pretty_json().map(|text| println!("{text}")), EXIT_SOFTWARE)
+        }
+        [first, second] if slipway_standalone::is_command(&format!("{first} {second}")) => {
+            let name = format!("{first} {second}");
+            start(async |config| {
+                println!("{}", slipway_standalone::command(&config, &name)?);
+                Ok(())
+            })
+            .await
         }
         ["--help" | "-h"] => {
             println!("{USAGE}");

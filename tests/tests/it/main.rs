@@ -16,6 +16,7 @@ mod egress;
 mod examples;
 mod failures;
 mod isolation;
+mod key_rotation;
 mod keys;
 mod letters;
 mod main_job;

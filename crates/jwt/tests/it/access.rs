@@ -25,9 +25,9 @@ fn a_token_verifies_and_says_what_was_granted() {
 #[test]
 fn a_key_set_survives_its_journey_as_json() {
     let platform = Platform::new();
-    let json = serde_json::to_string(platform.issuer.jwks()).unwrap();
+    let json = serde_json::to_string(&platform.issuer.jwks()).unwrap();
     let jwks: Jwks = serde_json::from_str(&json).unwrap();
-    assert_eq!(&jwks, platform.issuer.jwks());
+    assert_eq!(jwks, platform.issuer.jwks());
     assert!(!json.contains("\"d\""), "no private half");
 }
 
@@ -109,7 +109,7 @@ fn a_key_that_is_gone_ends_its_tokens_though_they_were_verified_before() {
     platform.verifier.replace_keys(&Jwks::default()).unwrap();
     assert_eq!(platform.verifier.verify(&token), Err(TokenError::UnknownKey));
 
-    platform.verifier.replace_keys(platform.issuer.jwks()).unwrap();
+    platform.verifier.replace_keys(&platform.issuer.jwks()).unwrap();
     assert!(platform.verifier.verify(&token).is_ok());
 }
 

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use slipway_jwt::{IdentitySigner, KeyError, SigningKeys, TrustedKeys};
-use slipway_kernel::SystemClock;
+use chrono::TimeDelta;
+use slipway_jwt::{IdentitySigner, KeyError, Rotation, SigningKeys, TrustedKeys};
+use slipway_kernel::{Clock as _, FixedClock, SystemClock};
 
 use crate::platform::{Platform, write_private};
 
@@ -44,26 +45,78 @@ fn services_that_start_together_end_with_one_identity() {
     assert_eq!(fs::read_dir(keys.path()).unwrap().count(), 2, "nothing else is left");
 }
 
+/// Makes a key as old as that at the clock's time.
+fn age(path: &Path, clock: &FixedClock, age: TimeDelta) {
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_modified((clock.now() - age).into()).unwrap();
+}
+
 #[test]
-fn the_last_key_by_name_signs_and_the_others_still_verify() {
+fn a_new_key_is_shown_at_once_signs_two_minutes_later_and_the_old_one_still_verifies() {
     let platform = Platform::new();
+    let directory = platform.keys.path();
+    age(&directory.join("access-0.pem"), &platform.clock, TimeDelta::days(1));
     let old = platform.issuer.issue(crate::platform::grant()).unwrap().token;
+    let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
+
+    let Rotation::Made(made) = SigningKeys::rotate(directory, platform.clock.now()).unwrap() else {
+        panic!("none was made");
+    };
+    assert_eq!(mode(&made.path), 0o600);
+    age(&made.path, &platform.clock, TimeDelta::zero());
+    assert!(!platform.issuer.keys().are_those_in(directory).unwrap());
+    platform.issuer.replace_keys(SigningKeys::load(directory).unwrap());
+    assert!(platform.issuer.keys().are_those_in(directory).unwrap());
+    let jwks = platform.issuer.jwks();
+    assert_eq!(jwks.keys.len(), 2);
+    platform.verifier.replace_keys(&jwks).unwrap();
+    let issue = || platform.issuer.issue(crate::platform::grant()).unwrap().token;
+    assert_eq!(kid(&issue()), jwks.keys[0].kid);
+
+    let again = SigningKeys::rotate(directory, platform.clock.now()).unwrap();
+    assert!(matches!(again, Rotation::Waits(_)), "asking twice makes no second one");
+    platform.clock.advance(TimeDelta::seconds(119));
+    assert_eq!(kid(&issue()), jwks.keys[0].kid);
+    platform.clock.advance(TimeDelta::seconds(1));
+    let new = issue();
+    assert_eq!(kid(&new), jwks.keys[1].kid);
+    platform.verifier.verify(&new).unwrap();
+    platform.verifier.verify(&old).unwrap();
+
+    platform.clock.advance(TimeDelta::minutes(74));
+    assert!(SigningKeys::prune(directory, platform.clock.now()).unwrap().is_empty());
+    platform.clock.advance(TimeDelta::minutes(1));
+    let pruned = SigningKeys::prune(directory, platform.clock.now()).unwrap();
+    assert_eq!(
+        pruned.iter().map(|file| file.path.clone()).collect::<Vec<_>>(),
+        [directory.join("access-0.pem")]
+    );
+    assert_eq!(SigningKeys::load(directory).unwrap().jwks().keys, jwks.keys[1..]);
+    assert!(SigningKeys::prune(directory, platform.clock.now()).unwrap().is_empty(), "one is always left");
+}
+
+#[test]
+fn a_key_that_the_script_makes_is_the_last_by_name() {
+    let platform = Platform::new();
     let made =
         std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/generate-jwt-keys"))
             .arg(platform.keys.path())
             .output()
             .expect("the script runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-
     let keys = SigningKeys::load_or_create(platform.keys.path()).unwrap();
     assert_eq!(keys.jwks().keys.len(), 2);
-    platform.verifier.replace_keys(keys.jwks()).unwrap();
-    let new = keys.jwks().keys[1].kid.clone();
-    let issuer = slipway_jwt::AccessIssuer::new(keys, platform.clock.clone());
-    let token = issuer.issue(crate::platform::grant()).unwrap().token;
-    assert_eq!(jsonwebtoken::decode_header(&token).unwrap().kid, Some(new));
-    platform.verifier.verify(&token).unwrap();
-    platform.verifier.verify(&old).unwrap();
+    assert_eq!(keys.jwks().keys[0].kid, platform.kid());
+}
+
+#[test]
+fn a_clock_that_is_behind_makes_no_key_that_would_never_sign() {
+    let platform = Platform::new();
+    let later = platform.keys.path().join("access-99991231T235959Z.pem");
+    fs::copy(platform.keys.path().join("access-0.pem"), &later).unwrap();
+    age(&later, &platform.clock, TimeDelta::days(1));
+    let fault = SigningKeys::rotate(platform.keys.path(), platform.clock.now()).unwrap_err();
+    assert!(matches!(fault, KeyError::NameTaken { .. }), "{fault}");
 }
 
 #[test]

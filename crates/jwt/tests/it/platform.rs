@@ -38,7 +38,7 @@ impl Platform {
         let issuer = AccessIssuer::new(SigningKeys::load_or_create(keys.path()).unwrap(), clock.clone());
         let revoked = Arc::new(RevokedTokens::default());
         let verifier = AccessVerifier::new(revoked.clone(), clock.clone(), 100);
-        verifier.replace_keys(issuer.jwks()).unwrap();
+        verifier.replace_keys(&issuer.jwks()).unwrap();
         Self { keys, clock, issuer, verifier, revoked }
     }
 

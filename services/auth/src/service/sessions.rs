@@ -34,7 +34,7 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// Returns the public keys of access tokens.
-    pub(crate) fn jwks(&self) -> &Jwks {
+    pub(crate) fn jwks(&self) -> Jwks {
         self.tokens.jwks()
     }
 

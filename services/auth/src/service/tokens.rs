@@ -49,7 +49,7 @@ impl Tokens {
     }
 
     /// Returns the public keys of access tokens.
-    pub(crate) fn jwks(&self) -> &Jwks {
+    pub(crate) fn jwks(&self) -> Jwks {
         self.issuer.jwks()
     }
 

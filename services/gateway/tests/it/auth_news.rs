@@ -55,8 +55,8 @@ async fn a_session_that_ended_before_the_gateway_started_is_refused_from_the_fir
 async fn a_new_key_is_fetched_when_a_token_names_it() {
     let gateway = TestGateway::start().await;
     let renewed = issuer(access_key(1), &gateway.clock);
-    let mut jwks = gateway.issuer.jwks().clone();
-    jwks.keys.extend(renewed.jwks().keys.clone());
+    let mut jwks = gateway.issuer.jwks();
+    jwks.keys.extend(renewed.jwks().keys);
     *gateway.services.jwks.lock().unwrap() = jwks;
 
     let (old, new) = (gateway.sign_in(), sign_in(&renewed));

@@ -70,7 +70,7 @@ impl TestGateway {
         let services = Arc::new(Services {
             auth: verifier("auth"),
             functions: verifier("functions"),
-            jwks: Mutex::new(issuer.jwks().clone()),
+            jwks: Mutex::new(issuer.jwks()),
             revoked: Mutex::default(),
             revoked_users: Mutex::default(),
             api_keys: Mutex::default(),
