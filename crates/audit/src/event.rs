@@ -1,9 +1,10 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use slipway_kernel::{AuditEventId, Origin};
+use slipway_kernel::{AuditEventId, Origin, SealedAddress};
 use slipway_models::audit::{AuditActor, AuditEvent, AuditTarget};
 
 use crate::Action;
+use crate::store::outbox::StoredEvent;
 
 /// The most bytes of an event's details, as JSON.
 const MAX_DETAILS_BYTES: usize = 4 * 1024;
@@ -12,7 +13,7 @@ const MAX_TARGET: usize = 256;
 
 /// An event on its way to the audit trail. Whatever it is given, it keeps the bounds that [`check`] has.
 #[derive(Debug, Clone)]
-pub struct Event(AuditEvent);
+pub struct Event(AuditEvent, Option<SealedAddress>);
 
 /// Names what is out of bounds in an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +23,7 @@ pub struct InvalidEvent(&'static str);
 impl Event {
     /// Says that somebody did something.
     pub fn new(action: Action, actor: AuditActor, at: DateTime<Utc>) -> Self {
-        Self(AuditEvent {
+        let event = AuditEvent {
             id: AuditEventId::generate(),
             at,
             level: action.level,
@@ -32,13 +33,14 @@ impl Event {
             address: None,
             request_id: None,
             details: Map::new(),
-        })
+        };
+        Self(event, None)
     }
 
     /// Says where the request came from.
     #[must_use]
     pub fn from(mut self, origin: &Origin) -> Self {
-        self.0.address = origin.address;
+        self.1.clone_from(&origin.address);
         self.0.request_id = Some(printable(&origin.request_id, MAX_NAME)).filter(|id| !id.is_empty());
         self
     }
@@ -62,8 +64,8 @@ impl Event {
         self
     }
 
-    pub(crate) fn into_inner(self) -> AuditEvent {
-        self.0
+    pub(crate) fn into_stored(self) -> StoredEvent {
+        StoredEvent { event: self.0, sealed_address: self.1.map(|sealed| sealed.as_str().to_owned()) }
     }
 }
 

@@ -5,6 +5,7 @@ use slipway_config::Reader;
 use slipway_db::{Database, DbError};
 use slipway_jwt::{IdentitySigner, KeyError, ServiceName};
 use slipway_models::audit::AuditBatch;
+use slipway_sealing::AddressSeal;
 use tokio_util::sync::CancellationToken;
 
 use crate::store;
@@ -40,6 +41,7 @@ pub struct Forwarder {
     auth: AuditClient,
     signer: IdentitySigner,
     audience: ServiceName,
+    seal: AddressSeal,
 }
 
 /// Says why events are still to be told.
@@ -54,14 +56,16 @@ enum NotDelivered {
 }
 
 impl Forwarder {
-    /// Makes the forwarder of the service that `signer` signs for; `audience` is auth's name.
+    /// Makes the forwarder of the service that `signer` signs for; `audience` is auth's name, and `seal` that of the
+    /// requests that events come from.
     pub fn new(
         db: Database,
         config: &AuditConfig,
         signer: IdentitySigner,
         audience: ServiceName,
+        seal: AddressSeal,
     ) -> Result<Self, SetupError> {
-        Ok(Self { db, auth: AuditClient::new(&config.url)?, signer, audience })
+        Ok(Self { db, auth: AuditClient::new(&config.url)?, signer, audience, seal })
     }
 
     /// Carries events until the service stops. What it has not told by then, the next start tells.
@@ -92,8 +96,10 @@ impl Forwarder {
             if waiting.is_empty() {
                 return Ok(());
             }
-            let (positions, events): (Vec<i64>, Vec<_>) =
-                waiting.into_iter().map(|waiting| (waiting.position, waiting.event)).unzip();
+            let (positions, events): (Vec<i64>, Vec<_>) = waiting
+                .into_iter()
+                .map(|waiting| (waiting.position, waiting.event.opened(&self.seal)))
+                .unzip();
             let identity = self.signer.for_service(&self.audience)?;
             self.auth.deliver(&identity, &AuditBatch { events }).await?;
             self.db

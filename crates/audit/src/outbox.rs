@@ -1,17 +1,23 @@
 use slipway_db::{DbError, PgConnection};
 use slipway_models::audit::AuditEvent;
+use slipway_sealing::AddressSeal;
 
 use crate::{Event, store};
 
 /// Puts an event on the trail, in the caller's transaction.
 pub fn record(connection: &mut PgConnection, event: Event) -> Result<(), DbError> {
-    store::outbox::insert(connection, &event.into_inner())
+    store::outbox::insert(connection, &event.into_stored())
 }
 
 /// Takes the oldest events off the trail, in the caller's transaction: it puts them onto the log in the same one.
-pub fn take(connection: &mut PgConnection, most: i64) -> Result<Vec<AuditEvent>, DbError> {
+/// `seal` is that of the requests that they came from.
+pub fn take(
+    connection: &mut PgConnection,
+    most: i64,
+    seal: &AddressSeal,
+) -> Result<Vec<AuditEvent>, DbError> {
     let waiting = store::outbox::list(connection, most)?;
     let positions: Vec<i64> = waiting.iter().map(|waiting| waiting.position).collect();
     store::outbox::delete(connection, &positions)?;
-    Ok(waiting.into_iter().map(|waiting| waiting.event).collect())
+    Ok(waiting.into_iter().map(|waiting| waiting.event.opened(seal)).collect())
 }

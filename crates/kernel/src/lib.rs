@@ -13,5 +13,5 @@ pub use id::{
     ApiKeyId, AuditEventId, DeploymentId, ExecutionId, FunctionId, GroupId, InstanceId, InvalidId, LetterId,
     LogLineId, RequestId, SecretId, SessionId, SigningKeyId, TokenId, UserId,
 };
-pub use origin::Origin;
+pub use origin::{Origin, SealedAddress};
 pub use page::{Cursor, InvalidPage, Page, PageRequest};

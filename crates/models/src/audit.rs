@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 use slipway_kernel::{AuditEventId, UserId};
 use utoipa::ToSchema;
 
+/// What the address of a request is sealed for, on its way to the log.
+pub const ORIGIN: &str = "origin";
+
 /// How much an event wants to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -2,9 +2,12 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 
 use actix_web::dev::Payload;
+use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::{Ready, ready};
-use slipway_kernel::Origin;
+use slipway_kernel::{Origin, SealedAddress};
+use slipway_models::audit::ORIGIN;
+use slipway_sealing::AddressSeal;
 
 use crate::RequestIdText;
 
@@ -15,14 +18,24 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 pub struct RequestOrigin(pub Origin);
 
 impl RequestOrigin {
-    /// Returns where a request came from: the address that the gateway wrote down, which takes away what clients say of
-    /// theirs, or else the peer's.
+    /// Returns where a request came from. Its address is sealed with the [`AddressSeal`] of the app's data; without one it
+    /// is left out.
     pub fn of(request: &HttpRequest) -> Origin {
-        let peer = request.peer_addr().map(|peer| peer.ip());
+        let seal = request.app_data::<Data<AddressSeal>>();
+        let sealed = seal.zip(Self::address_of(request)).and_then(|(seal, address)| {
+            let sealed = seal.seal(ORIGIN, address);
+            sealed.inspect_err(|fault| tracing::error!(error = %fault, "an address was not sealed")).ok()
+        });
         Origin {
-            address: forwarded(request).or(peer),
+            address: sealed.map(SealedAddress::new),
             request_id: RequestIdText::of(request).as_str().to_owned(),
         }
+    }
+
+    /// Returns the address that a request came from: the one that the gateway wrote down, which takes away what clients
+    /// say of theirs, or else the peer's.
+    pub fn address_of(request: &HttpRequest) -> Option<IpAddr> {
+        forwarded(request).or_else(|| request.peer_addr().map(|peer| peer.ip()))
     }
 }
 
@@ -51,8 +64,8 @@ mod tests {
     fn the_gateways_word_counts_before_the_peers() {
         let peer = "127.0.0.1:4711".parse().unwrap();
         let address = |request: TestRequest| {
-            let origin = RequestOrigin::of(&request.peer_addr(peer).to_http_request());
-            origin.address.map(|address| address.to_string()).unwrap_or_default()
+            let address = RequestOrigin::address_of(&request.peer_addr(peer).to_http_request());
+            address.map(|address| address.to_string()).unwrap_or_default()
         };
         let forwarded = |value| address(TestRequest::default().insert_header((FORWARDED_FOR, value)));
         assert_eq!(address(TestRequest::default()), "127.0.0.1");

@@ -10,7 +10,7 @@ use slipway_kernel::{Clock as _, SharedClock, SystemClock};
 use slipway_limits::Limiter;
 use slipway_models::auth::REVOCATIONS_CHANNEL;
 use slipway_redis::Nudges;
-use slipway_sealing::SealingKeys;
+use slipway_sealing::{AddressSeal, SealingKeys};
 use slipway_telemetry::{Metrics, MetricsError};
 use slipway_web::{Application, BoxError, Context, Readiness, Service};
 use tokio::sync::Notify;
@@ -64,7 +64,8 @@ impl Service for Auth {
             let outcomes = HashingOutcomes::new(&metrics)?;
             move || {
                 let keys = Keys::load(&config, outcomes, Arc::clone(&clock))?;
-                let audit = AuditLog::open(db, clock, Arc::clone(&keys.audit), &config.audit)
+                let addresses = keys.addresses.clone();
+                let audit = AuditLog::open(db, clock, Arc::clone(&keys.audit), addresses, &config.audit)
                     .map_err(|fault| format!("the file of signed heads (AUDIT_HEADS_FILE): {fault}"))?;
                 Ok::<_, BoxError>((keys, audit))
             }
@@ -117,13 +118,14 @@ impl Service for Auth {
         let (accounts, sessions, verifier) =
             (Data::new(accounts), Data::new(sessions), Data::new(keys.verifier));
         let (revocations, log) = (Data::new(revocations), Data::new(audit));
+        let addresses = Data::new(keys.addresses);
         let (changes, policy) = (Data::new(changes), Data::new(config.password_policy));
         let (groups, grants) = (Data::new(groups), Data::new(grants));
         let (recovery, profiles, people) = (Data::new(recovery), Data::new(profiles), Data::new(people));
         let api_keys = Data::new(api_keys);
         let application = Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
             app.app_data(accounts.clone()).app_data(sessions.clone()).app_data(verifier.clone());
-            app.app_data(revocations.clone()).app_data(log.clone());
+            app.app_data(revocations.clone()).app_data(log.clone()).app_data(addresses.clone());
             app.app_data(changes.clone()).app_data(policy.clone()).app_data(recovery.clone());
             app.app_data(profiles.clone()).app_data(people.clone()).app_data(api_keys.clone());
             app.app_data(groups.clone()).app_data(grants.clone());
@@ -145,6 +147,8 @@ struct Keys {
     issuer: Arc<AccessIssuer>,
     secret: Arc<SecretKey>,
     audit: Arc<SecretKey>,
+    /// Seals the addresses on the audit log, and those on their way there. Of its own, as the log is kept for good.
+    addresses: AddressSeal,
     passwords: Passwords,
     sealing: Arc<SealingKeys>,
     verifier: IdentityVerifier,
@@ -165,6 +169,7 @@ impl Keys {
         Ok(Self {
             issuer: Arc::new(AccessIssuer::new(signing, Arc::clone(&clock))),
             secret,
+            addresses: AddressSeal::load_or_create(&config.keys_dir, "audit")?,
             audit: Arc::new(SecretKey::load_or_create(&config.keys_dir, "audit")?),
             passwords,
             sealing: Arc::new(SealingKeys::load_or_create(&config.keys_dir, Auth::NAME)?),

@@ -10,7 +10,7 @@ use slipway_db::Database;
 use slipway_jwt::{IdentitySigner, IdentityVerifier, ServiceName, TrustedKeys};
 use slipway_kernel::SharedClock;
 use slipway_runtime::{ContainerRuntime, PodmanConfig, PodmanRuntime, PodmanService};
-use slipway_sealing::SealingKeys;
+use slipway_sealing::{AddressSeal, SealingKeys};
 use slipway_web::{Application, BoxError, Context, Readiness, Service};
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi as _;
@@ -70,10 +70,12 @@ impl Service for FunctionRunner {
         let sweeper = Sweeper::new(db.clone(), Arc::clone(&clock), config.retention, &metrics)?;
         let parts = Parts::assemble(&config, &db, clock, &host, Arc::clone(&podman), stop.clone()).await?;
         tokio::spawn(sweeper.run(stop.clone()));
-        let forwarder = Forwarder::new(db.clone(), &config.audit, host.signer, "auth".parse()?)?;
+        let forwarder =
+            Forwarder::new(db.clone(), &config.audit, host.signer, "auth".parse()?, host.addresses.clone())?;
         tokio::spawn(forwarder.run(stop));
 
         let readiness = readiness(db, podman, Arc::clone(&parts.builds));
+        let addresses = Data::new(host.addresses);
         let (verifier, limit) = (Data::new(host.verifier), Data::new(ArchiveLimit(config.archive_bytes)));
         let (instances, runs) = (parts.instances.clone(), parts.async_runs.clone());
         let (queue, flusher) = (parts.queue.clone(), parts.flusher.clone());
@@ -84,7 +86,7 @@ impl Service for FunctionRunner {
             metrics,
             readiness,
             move |app: &mut ServiceConfig| {
-                app.app_data(verifier.clone()).app_data(limit.clone());
+                app.app_data(verifier.clone()).app_data(limit.clone()).app_data(addresses.clone());
                 parts.add_to(app);
                 routes::configure(app);
             },
@@ -112,6 +114,8 @@ struct Host {
     verifier: IdentityVerifier,
     signer: IdentitySigner,
     keys: Arc<SealingKeys>,
+    /// Seals where requests come from, until auth has been told.
+    addresses: AddressSeal,
 }
 
 impl Host {
@@ -123,12 +127,14 @@ impl Host {
         DirBuilder::new().recursive(true).mode(0o700).create(&config.state_dir)?;
         let name: ServiceName = FunctionRunner::NAME.parse()?;
         let keys = SealingKeys::load_or_create(&config.keys_dir, FunctionRunner::NAME)?;
+        let addresses = AddressSeal::load_or_create(&config.keys_dir, "functions-audit")?;
         let trusted = TrustedKeys::load(&config.keys_dir)?;
         Ok(Self {
             runner: RunnerId::load_or_create(&config.state_dir)?,
             signer: IdentitySigner::load_or_create(&config.keys_dir, name.clone(), Arc::clone(&clock))?,
             verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),
             keys: Arc::new(keys),
+            addresses,
         })
     }
 }

@@ -9,6 +9,9 @@ use uuid::Uuid;
 /// What a row's bytes begin with; another way to write rows would have another.
 const FORMAT: &[u8] = b"slipway-audit-1";
 
+/// What a sealed address begins with.
+const SEALED: &str = "sealed:";
+
 /// The hash of a row, which chains it to the one before.
 pub(crate) type RowHash = [u8; 32];
 
@@ -50,8 +53,14 @@ pub(crate) struct AuditRow {
 }
 
 impl AuditRow {
-    /// Writes an event that `service` told of as the row of a place. It has no hash yet.
-    pub(crate) fn new(seq: i64, service: &str, event: AuditEvent, recorded_at: DateTime<Utc>) -> Self {
+    /// Writes an event that `service` told of as the row of a place, with its address as it was sealed. It has no hash yet.
+    pub(crate) fn new(
+        seq: i64,
+        service: &str,
+        event: AuditEvent,
+        sealed_address: Option<String>,
+        recorded_at: DateTime<Utc>,
+    ) -> Self {
         let (actor_type, actor_id) = match event.actor {
             AuditActor::User { id } => ("user", Some(id.to_string())),
             AuditActor::Service { id } => ("service", Some(id)),
@@ -70,11 +79,16 @@ impl AuditRow {
             actor_id,
             target_type,
             target_id,
-            address: event.address.map(|address| address.to_string()),
+            address: sealed_address.map(|sealed| format!("{SEALED}{sealed}")),
             request_id: event.request_id,
             details: serde_json::Value::Object(event.details).to_string(),
             hash: Vec::new(),
         }
+    }
+
+    /// Returns the address where it is sealed. Rows from before addresses were have it as it is.
+    pub(crate) fn sealed_address(&self) -> Option<&str> {
+        self.address.as_deref()?.strip_prefix(SEALED)
     }
 
     /// Writes what the row's hash is of: the hash of the row before and every column, each with its length, so that no

@@ -54,7 +54,7 @@ impl Gate {
     }
 
     fn address(&self) -> Option<IpAddr> {
-        RequestOrigin::of(&self.request).address
+        RequestOrigin::address_of(&self.request)
     }
 
     async fn admit_asker(&self, route: LimitedRoute, asker: Asker) -> Result<Pass, Problem> {

@@ -9,8 +9,9 @@ use slipway_auth::MIGRATIONS;
 use slipway_config::{Reader, Settings};
 use slipway_db::{Database, DbError};
 use slipway_jwt::IdentitySigner;
-use slipway_kernel::{Clock as _, SystemClock};
-use slipway_models::audit::AuditActor;
+use slipway_kernel::{Clock as _, Origin, SealedAddress, SystemClock};
+use slipway_models::audit::{AuditActor, ORIGIN};
+use slipway_sealing::AddressSeal;
 use slipway_telemetry::Metrics;
 use slipway_testkit::{Callers, TestDatabase};
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,12 @@ impl Told {
         reader.finish().unwrap();
         let (keys, clock) = (auth.callers.keys_dir(), auth.clock.clone());
         let signer = IdentitySigner::load_or_create(keys, self.name.parse().unwrap(), clock).unwrap();
-        Forwarder::new(self.db.clone(), &config, signer, "auth".parse().unwrap()).unwrap()
+        let seal = self.seal(auth);
+        Forwarder::new(self.db.clone(), &config, signer, "auth".parse().unwrap(), seal).unwrap()
+    }
+
+    fn seal(&self, auth: &TestAuth) -> AddressSeal {
+        AddressSeal::load_or_create(auth.callers.keys_dir(), &format!("{}-audit", self.name)).unwrap()
     }
 
     async fn record(&self, number: usize) -> Result<(), DbError> {
@@ -155,4 +161,28 @@ async fn what_auth_itself_did_before_it_was_killed_is_on_the_log_after_its_next_
     assert_eq!(trail.list("?action=auth.register").await.len(), 5);
     assert_eq!(trail.verify().await["valid"], true);
     program.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_waits_sealed_and_arrives() {
+    let auth = TestAuth::start().await;
+    let trail = Trail::of(&auth);
+    let told = Told::new("functions");
+    let sealed = told.seal(&auth).seal(ORIGIN, "203.0.113.9".parse().unwrap()).unwrap();
+    let origin = Origin { address: Some(SealedAddress::new(sealed)), request_id: "asked".to_owned() };
+    let event = Event::new(Action::FUNCTION_DELETE, AuditActor::Anonymous, SystemClock.now()).from(&origin);
+    told.db
+        .transaction("test.record", move |connection| slipway_audit::record(connection, event))
+        .await
+        .unwrap();
+    let waiting = dump(&told.database, "audit_outbox");
+    assert!(waiting.contains("asked") && !waiting.contains("203.0.113.9"), "{waiting}");
+
+    let stop = CancellationToken::new();
+    tokio::spawn(told.forwarder(&auth).run(stop.clone()));
+    eventually("all is told", async || count(&told.database, "audit_outbox") == 0).await;
+    stop.cancel();
+    let rows = trail.list("?action=function.delete").await;
+    assert_eq!(rows[0]["address"], "203.0.113.9");
+    assert!(!dump(&auth.database, "audit_log").contains("203.0.113.9"));
 }

@@ -13,6 +13,7 @@ use slipway_db::{Database, DbError, PgConnection};
 use slipway_jwt::SecretKey;
 use slipway_kernel::{Page, PageRequest, SharedClock};
 use slipway_models::audit::{AuditEntryBody, AuditEvent};
+use slipway_sealing::AddressSeal;
 use slipway_telemetry::spawn_blocking;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -50,6 +51,7 @@ pub(crate) struct AuditLog {
     db: Database,
     clock: SharedClock,
     key: Arc<SecretKey>,
+    addresses: AddressSeal,
     heads: Option<Arc<Heads>>,
     /// The last row that a signed head or this process knows of.
     known: Arc<Mutex<Tip>>,
@@ -81,6 +83,7 @@ impl AuditLog {
         db: Database,
         clock: SharedClock,
         key: Arc<SecretKey>,
+        addresses: AddressSeal,
         settings: &AuditSettings,
     ) -> std::io::Result<Self> {
         let heads = settings.heads_file.clone().map(|path| Arc::new(Heads::new(path, Arc::clone(&key))));
@@ -90,7 +93,15 @@ impl AuditLog {
             tracing::warn!("AUDIT_HEADS_FILE is not set: a cut end of the audit log will not be noticed");
             Tip::START
         };
-        Ok(Self { db, clock, key, heads, known: Arc::new(Mutex::new(known)), verifying: Arc::default() })
+        Ok(Self {
+            db,
+            clock,
+            key,
+            addresses,
+            heads,
+            known: Arc::new(Mutex::new(known)),
+            verifying: Arc::default(),
+        })
     }
 
     /// Puts onto the log what a service tells of. What is on it already is passed over.
@@ -115,7 +126,7 @@ impl AuditLog {
                 .db
                 .transaction("audit_log.take_own", move |connection| {
                     store::audit_log::lock(connection)?;
-                    let events = slipway_audit::take(connection, TAKEN_AT_ONCE)?;
+                    let events = slipway_audit::take(connection, TAKEN_AT_ONCE, &log.addresses)?;
                     log.append(connection, "auth", events, now)
                 })
                 .await?;
@@ -160,7 +171,23 @@ impl AuditLog {
             })
             .await?;
         let place = |row: &AuditRow| Uuid::from_u128(u128::from(row.seq.unsigned_abs()));
-        Ok(Page::from_rows(rows, &page, place).map(AuditEntryBody::from))
+        Ok(Page::from_rows(rows, &page, place).map(|row| self.shown(row)))
+    }
+
+    /// Shows a row, with its address opened.
+    fn shown(&self, row: AuditRow) -> AuditEntryBody {
+        let opened =
+            row.sealed_address().map(|sealed| self.addresses.open(&row.event_id.to_string(), sealed));
+        let seq = row.seq;
+        let mut body = AuditEntryBody::from(row);
+        match opened {
+            Some(Ok(address)) => body.event.address = Some(address),
+            Some(Err(fault)) => {
+                tracing::error!(error = %fault, audit.seq = seq, "the address of a row does not open");
+            }
+            None => {}
+        }
+        body
     }
 
     /// Adds rows under the lock; returns the last. Places go on from what is known, even where rows are gone.
@@ -170,7 +197,7 @@ impl AuditLog {
         service: &str,
         events: Vec<AuditEvent>,
         now: DateTime<Utc>,
-    ) -> Result<Option<Tip>, DbError> {
+    ) -> Result<Option<Tip>, AuthError> {
         let events = not_yet_known(connection, events)?;
         if events.is_empty() {
             return Ok(None);
@@ -178,7 +205,9 @@ impl AuditLog {
         let mut tip = self.end_of(store::audit_log::find_tip(connection)?);
         let mut rows = Vec::with_capacity(events.len());
         for event in events {
-            let mut row = AuditRow::new(tip.seq + 1, service, event, now);
+            let id = event.id.to_string();
+            let address = event.address.map(|address| self.addresses.seal(&id, address)).transpose()?;
+            let mut row = AuditRow::new(tip.seq + 1, service, event, address, now);
             tip = Tip { seq: row.seq, hash: self.key.digest(ROW, &row.hashed_bytes(&tip.hash)) };
             row.hash = tip.hash.to_vec();
             rows.push(row);
