@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use slipway_end_to_end::{ADMIN_PASSWORD, Platform};
+use slipway_models::api_keys::{Reach, Scope};
 use slipway_models::auth::UserType;
 
 use super::facts::Route;
@@ -32,24 +33,54 @@ pub(crate) struct Caller {
     pub(crate) has_apps: bool,
     /// Whether the things are the caller's that the paths name.
     pub(crate) owns: bool,
+    /// The API key that is shown, in the place of a session's token.
+    pub(crate) key: Option<Key>,
+}
+
+/// An API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// The name of the caller whose it is.
+    of: &'static str,
+    scopes: &'static [Scope],
+}
+
+impl Caller {
+    /// Tells whether what the caller shows reaches so far in an app.
+    pub(crate) fn reaches(&self, app: &str, reach: Reach) -> bool {
+        self.key.is_none_or(|key| key.scopes.iter().any(|scope| scope.allows(app, reach)))
+    }
+
+    /// Makes a kind of caller that shows a key of this one.
+    const fn by_key(self, name: &'static str, scopes: &'static [Scope]) -> Self {
+        Self { name, key: Some(Key { of: self.name, scopes }), ..self }
+    }
 }
 
 const fn caller(name: &'static str, standing: Standing, user_type: UserType) -> Caller {
-    Caller { name, standing, user_type, has_apps: true, owns: false }
+    Caller { name, standing, user_type, has_apps: true, owns: false, key: None }
 }
 
 const OWNER: Caller = Caller { owns: true, ..caller("regular", Standing::SignedIn, UserType::Regular) };
 
-/// Every kind of caller. Each has an account of its name, but for the anonymous one.
-pub(crate) const CALLERS: [Caller; 8] = [
+const OTHER: Caller = caller("other-regular", Standing::SignedIn, UserType::Regular);
+const WITHOUT_APPS: Caller =
+    Caller { has_apps: false, ..caller("without-apps", Standing::SignedIn, UserType::Regular) };
+
+/// Every kind of caller. Each has an account of its name, but for the anonymous one and those who show a key.
+pub(crate) const CALLERS: [Caller; 12] = [
     caller("anonymous", Standing::Anonymous, UserType::Regular),
     caller("pending", Standing::Pending, UserType::Regular),
     caller("disabled", Standing::Disabled, UserType::Regular),
-    Caller { has_apps: false, ..caller("without-apps", Standing::SignedIn, UserType::Regular) },
-    caller("other-regular", Standing::SignedIn, UserType::Regular),
+    WITHOUT_APPS,
+    OTHER,
     caller("qvp", Standing::SignedIn, UserType::Qvp),
     caller("administrator", Standing::SignedIn, UserType::Admin),
     OWNER,
+    OWNER.by_key("key-that-reads", &[Scope::FunctionsRead, Scope::FunctionsInvoke]),
+    OWNER.by_key("key-without-the-scope", &[Scope::VaultWrite]),
+    OTHER.by_key("key-of-another", &[Scope::FunctionsWrite]),
+    WITHOUT_APPS.by_key("key-without-apps", &[Scope::FunctionsWrite]),
 ];
 
 /// The accounts of all callers, and the regular one's things.
@@ -78,8 +109,13 @@ impl World {
         let gateway = platform.gateway().to_owned();
         let mut world = Self { gateway, client, tokens: Vec::new(), things: Vec::new() };
         let admin = world.sign_in(json!({"username": "admin"})).await;
-        for caller in CALLERS.iter().filter(|caller| caller.standing != Standing::Anonymous) {
+        let has_account = |caller: &&Caller| caller.standing != Standing::Anonymous && caller.key.is_none();
+        for caller in CALLERS.iter().filter(has_account) {
             world.make_account(platform, &admin, caller).await;
+        }
+        for (caller, key) in CALLERS.iter().filter_map(|caller| Some((caller, caller.key?))) {
+            let made = world.make_key(key.of, key.scopes).await;
+            world.tokens.push((caller.name, text(&made, "/secret")));
         }
         world.make_things(platform).await;
         world
@@ -134,6 +170,7 @@ impl World {
         let group = self.make_group(&token).await;
         let login = json!({"email": email(OWNER.name), "password": ADMIN_PASSWORD});
         let session = self.send(Method::POST, "auth/login", &token, Some(login)).await;
+        let api_key = self.make_key(OWNER.name, &[Scope::FunctionsRead]).await;
         self.things.extend([
             ("{function}", function.to_string()),
             ("{execution}", text(&run, "/execution_id")),
@@ -141,6 +178,7 @@ impl World {
             ("{key}", text(&key, "/id")),
             ("{secret}", "SECRET".to_owned()),
             ("{group}", group),
+            ("{api_key}", text(&api_key, "/id")),
             ("{session}", text(&session, "/session_id")),
             ("{file}", "docs.css".to_owned()),
         ]);
@@ -168,6 +206,11 @@ impl World {
         text(&self.send(Method::POST, "groups", token, group).await, "/id")
     }
 
+    async fn make_key(&self, of: &str, scopes: &[Scope]) -> Value {
+        let key = Some(json!({"name": "one", "scopes": scopes}));
+        self.send(Method::POST, "api-keys", self.token(of), key).await
+    }
+
     /// Returns what a caller shows, where they show anything; by a session of its own where the usual one has to last.
     pub(crate) async fn authorization(&self, caller: &Caller, is_own_session: bool) -> Option<String> {
         match caller.standing {
@@ -176,7 +219,7 @@ impl World {
                 let password = STANDARD.encode(format!("{}:{ADMIN_PASSWORD}", email(caller.name)));
                 Some(format!("Basic {password}"))
             }
-            Standing::SignedIn if is_own_session => {
+            Standing::SignedIn if is_own_session && caller.key.is_none() => {
                 let token = self.sign_in(json!({"email": email(caller.name)})).await;
                 Some(format!("Bearer {token}"))
             }

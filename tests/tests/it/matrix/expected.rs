@@ -25,7 +25,9 @@ impl Expected {
                 !is_refused && status < 500
             }
             Self::Unauthenticated => status == 401 && matches!(code, "unauthenticated" | "token_revoked"),
-            Self::Forbidden => status == 403 && matches!(code, "forbidden" | "app_not_granted"),
+            Self::Forbidden => {
+                status == 403 && matches!(code, "forbidden" | "app_not_granted" | "insufficient_scope")
+            }
             Self::NotThere => status == 404 && code == "not_found",
         }
     }
@@ -37,9 +39,15 @@ pub(crate) fn expected(route: &Route, caller: &Caller) -> Expected {
         Who::Everyone => return Expected::Admitted,
         Who::Inside => return Expected::NotThere,
         _ if caller.standing != Standing::SignedIn => return Expected::Unauthenticated,
-        Who::App(_) if !caller.has_apps => return Expected::Forbidden,
-        // A caller whom the app is not granted is taken for anybody: for them it is to sign in.
-        Who::Trigger(_) if !caller.has_apps => return Expected::Unauthenticated,
+        // A key is for apps alone, as far as its scopes reach there.
+        Who::SignedIn | Who::Permitted(_) if caller.key.is_some() => return Expected::Forbidden,
+        Who::App(app) if !caller.has_apps || !caller.reaches(app, route.reach()) => {
+            return Expected::Forbidden;
+        }
+        // A caller who lacks the app or the scope is taken for anybody: for them it is to sign in.
+        Who::Trigger(app) if !caller.has_apps || !caller.reaches(app, route.reach()) => {
+            return Expected::Unauthenticated;
+        }
         Who::Permitted(permission) if !permission.is_held_by(caller.user_type) => return Expected::Forbidden,
         Who::SignedIn | Who::App(_) | Who::Trigger(_) | Who::Permitted(_) => {}
     }

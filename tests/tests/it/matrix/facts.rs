@@ -1,6 +1,7 @@
 //! What is declared of each route: who may call it, whose the thing is that its path names, and what it needs to be asked
 //! well, so that a refusal is one of who asks.
 
+use slipway_models::api_keys::Reach;
 use slipway_models::permissions::Permission;
 
 use super::registered::ANY;
@@ -52,6 +53,15 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// Tells how far an API key has to reach for the route.
+    pub(crate) fn reach(&self) -> Reach {
+        match (self.who, self.method) {
+            (Who::Trigger(_), _) => Reach::Invoke,
+            (_, "GET") => Reach::Read,
+            _ => Reach::Write,
+        }
+    }
+
     const fn owners(self) -> Self {
         Self { object: Object::Owners, ..self }
     }
@@ -98,7 +108,7 @@ const fn functions(method: &'static str, path: &'static str) -> Route {
 }
 
 /// Every route of every service. Those that end something come in an order in which each still finds what it ends.
-pub(crate) const ROUTES: [Route; 72] = [
+pub(crate) const ROUTES: [Route; 76] = [
     open("GET", "/health"),
     open("GET", "/api/openapi.json"),
     open("GET", "/api/v1/openapi.json"),
@@ -113,6 +123,7 @@ pub(crate) const ROUTES: [Route; 72] = [
     open("POST", "/api/v1/auth/refresh").with("{}"),
     open("GET", "/api/v1/auth/jwks.json"),
     open("GET", "/.well-known/jwks.json"),
+    inside("POST", "/internal/api-keys").with("{}"),
     inside("POST", "/internal/audit").with("{}"),
     inside("GET", "/internal/revocations"),
     people("PUT", "/api/v1/auth/password").with("{}"),
@@ -142,6 +153,8 @@ pub(crate) const ROUTES: [Route; 72] = [
     people("DELETE", "/api/v1/groups/{group}/members/{user}").managed(),
     people("GET", "/api/v1/groups/{group}/apps").managed(),
     managers("PUT", "/api/v1/groups/{group}/apps").with(r#"{"apps":null}"#),
+    people("GET", "/api/v1/api-keys"),
+    people("POST", "/api/v1/api-keys").with(r#"{"name":"another","scopes":["functions:read"]}"#),
     auditors("GET", "/api/v1/audit"),
     auditors("GET", "/api/v1/audit/verify"),
     functions("GET", "/api/v1/functions"),
@@ -168,6 +181,7 @@ pub(crate) const ROUTES: [Route; 72] = [
     functions("DELETE", "/api/v1/functions/{function}/keys/{key}").owners().ends(),
     functions("DELETE", "/api/v1/functions/{function}").owners().ends(),
     people("DELETE", "/api/v1/groups/{group}").managed().ends(),
+    people("DELETE", "/api/v1/api-keys/{api_key}").owners().ends(),
     people("DELETE", "/api/v1/auth/sessions/{session}").owners().ends(),
     people("POST", "/api/v1/auth/logout").ends(),
     people("POST", "/api/v1/auth/logout-all").ends(),
