@@ -61,7 +61,7 @@ pub(crate) enum AuthError {
     NoLetters,
     #[error("there is no such group")]
     GroupNotFound,
-    #[error("whoever owns {0} groups makes no more")]
+    #[error("whoever has made {0} groups that are still there makes no more")]
     TooManyGroups(i64),
     #[error("this person does not belong to the group")]
     GroupMemberNotFound,

@@ -24,6 +24,7 @@ diesel::table! {
         name -> Text,
         apps -> Nullable<Array<Text>>,
         created_at -> Timestamptz,
+        made_by -> Nullable<Uuid>,
     }
 }
 

@@ -4,8 +4,13 @@ CREATE TABLE groups (
     id uuid PRIMARY KEY,
     name text NOT NULL,
     apps text[] CHECK (apps <@ ARRAY['functions', 'vault', 'documents', 'tasks', 'workspace']),
-    created_at timestamptz NOT NULL
+    created_at timestamptz NOT NULL,
+    -- Whose it counts as, whoever owns it: nobody's after their account was deleted.
+    made_by uuid REFERENCES users (id) ON DELETE SET NULL
 );
+CREATE INDEX groups_made_by ON groups (made_by);
+-- Asked for at each sign-in, among however many groups somebody was taken into.
+CREATE INDEX groups_with_apps ON groups (id) WHERE apps IS NOT NULL;
 
 CREATE TABLE group_members (
     group_id uuid NOT NULL REFERENCES groups (id) ON DELETE CASCADE,

@@ -18,7 +18,7 @@ use crate::service::Groups;
     responses(
         (status = 201, description = "The group", body = GroupBody),
         (status = 401, description = "Not signed in", body = ProblemBody),
-        (status = 422, description = "`validation_failed`; `too_many_groups`: the caller owns 100", body = ProblemBody),
+        (status = 422, description = "`validation_failed`; `too_many_groups`: there are 100 that the caller made", body = ProblemBody),
     )
 )]
 #[tracing::instrument(skip_all)]

@@ -13,7 +13,7 @@ use crate::service::letters::Letters;
 use crate::service::passwords::random_password;
 use crate::service::{By, Passwords};
 use crate::store;
-use crate::store::users::{EMAIL_KEY, HANDLE_KEY, USERNAME_KEY};
+use crate::store::users::{EMAIL_KEY, HANDLE_KEYS, USERNAME_KEY};
 
 /// How many handles are tried before the numbers are given up on.
 const HANDLE_ATTEMPTS: u32 = 100;
@@ -132,7 +132,7 @@ impl Accounts {
         for attempt in 0..HANDLE_ATTEMPTS {
             user.handle = Handle::from_name(&source, attempt);
             match self.try_insert(user.clone(), applicant.clone()).await {
-                Err(AuthError::Database(taken)) if taken.violates(HANDLE_KEY) => {}
+                Err(AuthError::Database(taken)) if HANDLE_KEYS.iter().any(|key| taken.violates(key)) => {}
                 // Another was faster with the same address: the next time it is known.
                 Err(AuthError::Database(taken))
                     if taken.violates(EMAIL_KEY) && self.is_by_letter(applicant) => {}

@@ -79,13 +79,15 @@ impl Grants {
         apps: StatedApps,
         asker: Asker,
     ) -> Result<StatedApps, AuthError> {
-        let now = self.clock.now();
-        let event = Event::new(Action::GROUP_APPS, AuditActor::User { id: asker.user }, now);
+        let clock = Arc::clone(&self.clock);
+        let event = Event::new(Action::GROUP_APPS, AuditActor::User { id: asker.user }, clock.now());
         let event = event.from(&asker.origin).on("group", &id).with("apps", names(&apps));
         let (apps, revoked) = self
             .db
             .transaction("apps.put_of_group", move |connection| {
                 let SeenGroup { group, .. } = groups::lock(connection, id, &asker)?;
+                // After all waiting: gateways look back so far only for what commits late.
+                let now = clock.now();
                 if group.apps == apps {
                     return Ok((apps, Revoked::default()));
                 }

@@ -14,8 +14,8 @@ use crate::service::revocations::Revoked;
 use crate::service::{Revocations, Sessions};
 use crate::store;
 
-/// How many groups somebody may own who makes another.
-const MAX_OWNED: i64 = 100;
+/// How many groups there may be that somebody made, whoever owns them by then: to hand one on makes no room.
+const MAX_MADE: i64 = 100;
 
 /// Groups, and who belongs to them (ADR 22).
 ///
@@ -45,10 +45,10 @@ impl Groups {
         self.db
             .transaction("group.insert", move |connection| {
                 store::users::lock_credentials(connection, asker.user)?.ok_or(AuthError::AccountGone)?;
-                if store::group_members::count_owned(connection, asker.user)? >= MAX_OWNED {
-                    return Err(AuthError::TooManyGroups(MAX_OWNED));
+                if store::groups::count_made(connection, asker.user)? >= MAX_MADE {
+                    return Err(AuthError::TooManyGroups(MAX_MADE));
                 }
-                let group = store::groups::insert(connection, id, &name, now)?;
+                let group = store::groups::insert(connection, id, &name, asker.user, now)?;
                 store::group_members::insert(connection, id, asker.user, GroupRole::Owner, now)?;
                 slipway_audit::record(connection, event)?;
                 SeenGroup::show(group, Some(GroupRole::Owner), asker.is_manager)

@@ -87,6 +87,8 @@ pub(crate) fn delete_before(
     let some = old
         .filter(old.field(access_revocations::revoked_at).lt(before))
         .select(old.field(access_revocations::user_id));
-    let some = access_revocations::user_id.eq_any(some.limit(limit));
+    // A row that is raised while this waits for it is looked at again, and no longer old.
+    let some =
+        access_revocations::user_id.eq_any(some.limit(limit)).and(access_revocations::revoked_at.lt(before));
     Ok(diesel::delete(access_revocations::table.filter(some)).execute(connection)?)
 }

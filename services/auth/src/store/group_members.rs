@@ -80,14 +80,6 @@ pub(crate) fn list_granted(connection: &mut PgConnection, group: GroupId) -> Res
     Ok(ids.into_iter().map(UserId::from).collect())
 }
 
-/// Counts the groups that somebody owns.
-pub(crate) fn count_owned(connection: &mut PgConnection, user: UserId) -> Result<i64, DbError> {
-    let owned = group_members::table
-        .filter(group_members::user_id.eq(user.as_uuid()))
-        .filter(group_members::role.eq(GroupRole::Owner.as_str()));
-    Ok(owned.count().get_result(connection)?)
-}
-
 /// Tells whether a group has an owner beside `user`.
 pub(crate) fn other_owner_exists(
     connection: &mut PgConnection,

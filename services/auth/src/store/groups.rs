@@ -29,13 +29,24 @@ pub(crate) fn insert(
     connection: &mut PgConnection,
     id: GroupId,
     name: &GroupName,
+    made_by: UserId,
     now: DateTime<Utc>,
 ) -> Result<Group, DbError> {
     let row: Row = diesel::insert_into(groups::table)
-        .values((groups::id.eq(id.as_uuid()), groups::name.eq(name.as_str()), groups::created_at.eq(now)))
+        .values((
+            groups::id.eq(id.as_uuid()),
+            groups::name.eq(name.as_str()),
+            groups::created_at.eq(now),
+            groups::made_by.eq(made_by.as_uuid()),
+        ))
         .returning(Row::as_returning())
         .get_result(connection)?;
     Ok(row.into())
+}
+
+/// Counts the groups that are there of those that `user` made, whoever owns them now.
+pub(crate) fn count_made(connection: &mut PgConnection, user: UserId) -> Result<i64, DbError> {
+    Ok(groups::table.filter(groups::made_by.eq(user.as_uuid())).count().get_result(connection)?)
 }
 
 pub(crate) fn find(connection: &mut PgConnection, id: GroupId) -> Result<Option<Group>, DbError> {
@@ -59,10 +70,10 @@ pub(crate) fn list_of_user(
         .inner_join(groups::table)
         .filter(group_members::user_id.eq(user.as_uuid()))
         .select((Row::as_select(), group_members::role))
-        .order(groups::id.desc())
+        .order(group_members::group_id.desc())
         .into_boxed();
     if let Some(after) = page.after() {
-        query = query.filter(groups::id.lt(after));
+        query = query.filter(group_members::group_id.lt(after));
     }
     let rows: Vec<(Row, String)> = query.limit(page.fetch_limit()).load(connection)?;
     Ok(rows.into_iter().map(|(row, role)| (row.into(), GroupRole::from_name(&role))).collect())

@@ -60,8 +60,13 @@ pub(crate) fn list(
     Ok(rows.into_iter().map(|row| Credentials::from(row).user).collect())
 }
 
+/// Held to the end of the transaction. The number is arbitrary.
+const ADMINS: &str = "SELECT pg_advisory_xact_lock(4021570093)";
+
 /// Lists the accounts that can run the platform, and keeps others from changing them until the transaction ends.
 pub(crate) fn lock_admins(connection: &mut PgConnection) -> Result<Vec<UserId>, DbError> {
+    // The rows alone would not do: one who becomes an admin meanwhile is locked by some before, by others after the rest.
+    diesel::sql_query(ADMINS).execute(connection)?;
     let ids: Vec<Uuid> = users::table
         .filter(users::user_type.eq(UserType::Admin.as_str()))
         .filter(users::status.eq(UserStatus::Active.as_str()))

@@ -54,7 +54,7 @@ impl From<Row> for Credentials {
 
 /// The names of the constraints that two accounts can meet in.
 pub(crate) const EMAIL_KEY: &str = "users_email_key";
-pub(crate) const HANDLE_KEY: &str = "handles_pkey";
+pub(crate) const HANDLE_KEYS: [&str; 2] = ["handles_pkey", "users_handle_key"];
 pub(crate) const USERNAME_KEY: &str = "users_username_key";
 
 /// Inserts an account. Its handle goes first, to where handles stay: one that a deleted account had is taken too.
@@ -106,6 +106,15 @@ pub(crate) fn hold(connection: &mut PgConnection, id: UserId) -> Result<Option<U
 
 /// Deletes an account with all that is its own; what it was called stays taken.
 pub(crate) fn delete(connection: &mut PgConnection, id: UserId) -> Result<(), DbError> {
+    // It may have been made by a program that did not keep handles yet.
+    let handle = users::table.find(id.as_uuid()).select(users::handle);
+    diesel::insert_into(handles::table)
+        .values(handle)
+        .into_columns(handles::handle)
+        .on_conflict_do_nothing()
+        .execute(connection)?;
+    // A session that was refreshed for a month has tens of thousands of tokens.
+    diesel::sql_query("SET LOCAL statement_timeout = '60s'").execute(connection)?;
     diesel::delete(users::table.find(id.as_uuid())).execute(connection)?;
     Ok(())
 }

@@ -150,6 +150,14 @@ async fn nobody_makes_groups_without_end() {
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 422, 422]);
     assert_eq!(problem(make().await).await.1, "too_many_groups");
+
+    let bob = team.register("bob@example.org").await;
+    let groups = send(auth, &ada, Method::GET, "groups?limit=1", None).await.json::<Value>().await.unwrap();
+    let group = groups["items"][0]["id"].as_str().unwrap();
+    assert_eq!(put_member(auth, &ada, group, &bob, "owner").await.status(), 200);
+    assert_eq!(remove_member(auth, &ada, group, &ada).await.status(), 204);
+    assert_eq!(problem(make().await).await.1, "too_many_groups", "another's group is still of their making");
+    assert_eq!(send(auth, &bob, Method::POST, "groups", Some(json!({"name": "His"}))).await.status(), 201);
 }
 
 #[tokio::test]
