@@ -19,6 +19,7 @@ mod isolation;
 mod key_rotation;
 mod keys;
 mod letters;
+mod limits;
 mod main_job;
 mod matrix;
 mod outage;

@@ -1,14 +1,16 @@
 //! API keys: made, listed, found and deleted.
 
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection as _;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use slipway_jwt::ApiKeyFingerprint;
 use slipway_kernel::{Clock as _, SessionId};
 use slipway_models::auth::UserType;
+use slipway_testkit::TestDatabase;
 
 use crate::harness::{TestAuth, problem};
-use crate::trail::{Trail, dump};
+use crate::trail::{Trail, count, dump, eventually};
 
 /// Somebody with an account, and what proves it.
 struct Owner<'a> {
@@ -192,4 +194,21 @@ async fn keys_are_listed_a_page_at_a_time_and_there_is_an_end_to_them() {
 
     assert_eq!(ada.delete(&pages[0]).await, 204);
     ada.made("in its place").await;
+}
+
+#[tokio::test]
+async fn keys_that_ended_are_removed_a_day_later_and_no_others() {
+    let database = TestDatabase::create("auth", slipway_auth::MIGRATIONS);
+    let keys = "INSERT INTO users VALUES (gen_random_uuid(), 'ada', 'ada@example.org', NULL, NULL, '', 'regular',
+            'active', false, now(), NULL);
+        INSERT INTO api_keys SELECT gen_random_uuid(), id, name, name::bytea, '', '{}', '2026-01-01Z',
+            expires_at::timestamptz, NULL, revoked_at::timestamptz
+            FROM users, (VALUES ('expired', '2026-01-09 11:59Z', NULL), ('deleted', '2026-02-01Z', '2026-01-09 11:59Z'),
+                ('just expired', '2026-01-10 11:59Z', NULL), ('live', '2026-02-01Z', NULL))
+                AS keys (name, expires_at, revoked_at)";
+    database.superuser().batch_execute(keys).unwrap();
+    let auth = TestAuth::start_on(database, &[]).await;
+    eventually("they are removed", async || count(&auth.database, "api_keys") == 2).await;
+    let left = dump(&auth.database, "api_keys");
+    assert!(left.contains("just expired") && left.contains("live"), "{left}");
 }
