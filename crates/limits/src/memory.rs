@@ -44,3 +44,24 @@ impl Memory {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_are_counted_memory_is_bounded_and_the_busy_ones_stay() {
+        let memory = Memory::new();
+        let quota = Quota::new(1_000_000, 3_600);
+        let busy = [("busy".to_owned(), quota)];
+        for number in 0..3 * CAPACITY {
+            memory.count(&[(number.to_string(), quota)]);
+            if number % 100 == 0 {
+                memory.count(&busy);
+            }
+        }
+        assert!(memory.windows.lock().unwrap().len() <= CAPACITY);
+        let (_, standings) = memory.count(&busy);
+        assert!(standings[0].remaining < 1_000_000 - 1_000, "{standings:?}");
+    }
+}

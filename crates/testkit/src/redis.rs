@@ -68,6 +68,11 @@ impl TestRedis {
         number.unwrap_or_else(|| panic!("redis-server answered {answer:?}"))
     }
 
+    /// Returns the names of all keys, as text.
+    pub fn names(&self) -> String {
+        self.ask("KEYS *").unwrap_or_else(|fault| panic!("redis-server: {fault}"))
+    }
+
     /// Returns how often a command was given since the start, such as `publish`.
     pub fn calls(&self, command: &str) -> u64 {
         let answer = self.ask("INFO commandstats").unwrap_or_else(|fault| panic!("redis-server: {fault}"));

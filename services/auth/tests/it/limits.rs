@@ -132,6 +132,9 @@ async fn replicas_count_together_with_redis_and_go_on_alone_without() {
         let answer = login_at(replicas[number % 2], &one, "203.0.113.9", "ada@example.org", PASSWORD).await;
         assert_eq!(answer.status(), if number < 10 { 401 } else { 429 }, "{number}");
     }
+    let names = redis.names();
+    assert_eq!(names.matches("slipway:limit:{login}:").count(), 3, "{names}");
+    assert!(!names.contains("203.0.113") && !names.contains("ada"), "{names}");
 
     redis.stop();
     assert_eq!(guess(&one, "203.0.113.9", "ada@example.org").await, 10, "each by itself, and never none");
