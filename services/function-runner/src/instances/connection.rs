@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     /// Connects to a bridge that answers the first request with `answer` and closes.
-    async fn answered_with(answer: Vec<u8>) -> Connection {
+    fn answered_with(answer: Vec<u8>) -> Connection {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         tokio::spawn(async move {
             let mut request = [0; 1024];
@@ -275,7 +275,7 @@ mod tests {
     }
 
     async fn read(answer: Vec<u8>) -> Result<(), BridgeError> {
-        let mut connection = answered_with(answer).await;
+        let mut connection = answered_with(answer);
         let mut frames = connection.invoke(b"head", b"body").await?;
         while !matches!(frames.next().await?, Frame::End(_)) {}
         frames.finish().await

@@ -31,9 +31,9 @@ fn config(directory: &Path, segment_bytes: u64) -> SpoolConfig {
 
 fn open(directory: &Path, segment_bytes: u64) -> (Spool, Vec<Record>, Seen) {
     let seen = Seen::default();
-    let observed = Arc::clone(&seen);
-    let observer = move |record| observed.lock().unwrap().push(record);
-    let (spool, left) = Spool::open(config(directory, segment_bytes), observer).unwrap();
+    let written = Arc::clone(&seen);
+    let note = move |record| written.lock().unwrap().push(record);
+    let (spool, left) = Spool::open(config(directory, segment_bytes), note).unwrap();
     (spool, left.into_iter().map(|spooled| (*spooled.record).clone()).collect(), seen)
 }
 
