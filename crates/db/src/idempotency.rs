@@ -121,10 +121,22 @@ pub fn abandon(connection: &mut PgConnection, key: &IdempotencyKey) -> Result<()
     Ok(())
 }
 
-/// Deletes keys past their 24 hours; returns how many.
-pub fn purge_expired(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<usize, DbError> {
-    Ok(diesel::delete(idempotency_keys::table.filter(idempotency_keys::expires_at.le(now)))
-        .execute(connection)?)
+/// Deletes keys past their 24 hours, the oldest `limit` of them and those that are over as of the same moment; returns
+/// how many.
+pub fn purge_expired(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<usize, DbError> {
+    let expired = idempotency_keys::table.filter(idempotency_keys::expires_at.le(now));
+    let last: Option<DateTime<Utc>> = expired
+        .order(idempotency_keys::expires_at)
+        .offset(limit - 1)
+        .select(idempotency_keys::expires_at)
+        .first(connection)
+        .optional()?;
+    let some = idempotency_keys::table.filter(idempotency_keys::expires_at.le(last.unwrap_or(now)));
+    Ok(diesel::delete(some).execute(connection)?)
 }
 
 type Row<'a> = diesel::dsl::Find<idempotency_keys::table, (Uuid, &'a str, &'a str)>;

@@ -5,6 +5,7 @@ use actix_web::web::Data;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use slipway_config::Reader;
 use slipway_db::Database;
+use slipway_idempotency::Idempotency;
 use slipway_jwt::{AccessIssuer, IdentityVerifier, SecretKey, ServiceName, SigningKeys, TrustedKeys};
 use slipway_kernel::{Clock as _, SharedClock, SystemClock};
 use slipway_limits::Limiter;
@@ -109,6 +110,7 @@ impl Service for Auth {
             .await
             .map_err(|fault| format!("the first superuser (ADMIN_USERNAME, ADMIN_EMAIL): {fault}"))?;
         let keeping = audit.clone().keep(config.audit.heads_every, &stop);
+        let idempotency = Data::new(Idempotency::new(db.clone(), Arc::clone(&clock)));
         tokio::spawn(purge(Purge::new(db.clone(), clock), stop));
 
         let readiness = Readiness::default().with("database", move || {
@@ -128,7 +130,7 @@ impl Service for Auth {
             app.app_data(revocations.clone()).app_data(log.clone()).app_data(addresses.clone());
             app.app_data(changes.clone()).app_data(policy.clone()).app_data(recovery.clone());
             app.app_data(profiles.clone()).app_data(people.clone()).app_data(api_keys.clone());
-            app.app_data(groups.clone()).app_data(grants.clone());
+            app.app_data(groups.clone()).app_data(grants.clone()).app_data(idempotency.clone());
             if let Some(limits) = &limits {
                 app.app_data(limits.clone());
             }

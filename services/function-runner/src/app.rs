@@ -7,6 +7,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use slipway_audit::Forwarder;
 use slipway_config::Reader;
 use slipway_db::Database;
+use slipway_idempotency::Idempotency;
 use slipway_jwt::{IdentitySigner, IdentityVerifier, ServiceName, TrustedKeys};
 use slipway_kernel::SharedClock;
 use slipway_runtime::{ContainerRuntime, PodmanConfig, PodmanRuntime, PodmanService};
@@ -18,7 +19,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::build::{self, BuildQueue, Bundles, Images, Workspaces};
 use crate::config::Config;
-use crate::handlers::{ArchiveLimit, Idempotency};
+use crate::handlers::ArchiveLimit;
 use crate::instances::Instances;
 use crate::records::{Flusher, Records, Sweeper};
 use crate::routes;

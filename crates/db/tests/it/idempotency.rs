@@ -25,7 +25,12 @@ fn the_same_key_and_body_replays_the_first_answer_for_a_day() {
     clock.advance(TimeDelta::hours(1));
     assert_eq!(begin(connection, &key, clock.now()).unwrap(), Begin::Claimed);
     clock.advance(TimeDelta::hours(24));
-    assert_eq!(purge_expired(connection, clock.now()).unwrap(), 1);
+    let later = key_of(UserId::generate(), "k", "body");
+    clock.advance(-TimeDelta::hours(1));
+    begin(connection, &later, clock.now()).unwrap();
+    clock.advance(TimeDelta::hours(24));
+    let purged = [1, 1, 1].map(|limit| purge_expired(connection, clock.now(), limit).unwrap());
+    assert_eq!(purged, [1, 1, 0]);
 }
 
 #[test]

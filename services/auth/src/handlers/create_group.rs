@@ -1,5 +1,7 @@
-use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use slipway_idempotency::{Answer, Idempotency, key_of};
 use slipway_models::groups::{CreateGroupRequest, GroupBody};
 use slipway_models::problem::ProblemBody;
 use slipway_web::{Caller, Json, Problem, RequestOrigin};
@@ -14,6 +16,7 @@ use crate::service::Groups;
     post,
     path = "/api/v1/groups",
     tag = "groups",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body replays the answer")),
     request_body = CreateGroupRequest,
     responses(
         (status = 201, description = "The group", body = GroupBody),
@@ -25,12 +28,18 @@ use crate::service::Groups;
 pub(crate) async fn create_group(
     groups: Data<Groups>,
     caller: Caller,
+    idempotency: Data<Idempotency>,
     RequestOrigin(origin): RequestOrigin,
-    Json(request): Json<CreateGroupRequest>,
+    request: HttpRequest,
+    Json(wanted): Json<CreateGroupRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let name = check_name(&request.name)?;
-    let group: GroupBody = groups.create(name, asker(&caller, origin)).await?.into();
-    Ok(HttpResponse::Created().json(group))
+    let key = key_of(&request, caller.user_id(), "group.create", || Ok(&wanted.name))?;
+    let (name, asker) = (check_name(&wanted.name)?, asker(&caller, origin));
+    let work = async move {
+        let group: GroupBody = groups.create(name, asker).await?.into();
+        Answer::json(StatusCode::CREATED, &group)
+    };
+    idempotency.once(key, work).await
 }
 
 /// Checks what a group shall be called.

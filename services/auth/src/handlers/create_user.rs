@@ -1,5 +1,7 @@
-use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use slipway_idempotency::{Answer, Idempotency, key_of};
 use slipway_models::auth::RegisterAnswer;
 use slipway_models::people::CreateUserRequest;
 use slipway_models::problem::ProblemBody;
@@ -14,6 +16,7 @@ use crate::service::{Accounts, By};
     post,
     path = "/api/v1/users",
     tag = "people",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body replays the answer")),
     request_body = CreateUserRequest,
     responses(
         (status = 201, description = "The account was made", body = RegisterAnswer),
@@ -27,10 +30,21 @@ pub(crate) async fn create_user(
     accounts: Data<Accounts>,
     policy: Data<PasswordPolicy>,
     caller: Permitted<ManageUsers>,
+    idempotency: Data<Idempotency>,
     RequestOrigin(origin): RequestOrigin,
-    Json(request): Json<CreateUserRequest>,
+    request: HttpRequest,
+    Json(asked): Json<CreateUserRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let account = NewAccount::check(&request, &policy).map_err(AuthError::Invalid)?;
-    let user = accounts.create(account, By { admin: caller.user_id(), origin }).await?;
-    Ok(HttpResponse::Created().json(RegisterAnswer { user: user.into() }))
+    let key = key_of(&request, caller.user_id(), "user.create", || {
+        // A digest of the password, too, would be quick to guess it by.
+        let told = CreateUserRequest { password: None, ..asked.clone() };
+        serde_json::to_vec(&told).map_err(Problem::internal)
+    })?;
+    let account = NewAccount::check(&asked, &policy).map_err(AuthError::Invalid)?;
+    let by = By { admin: caller.user_id(), origin };
+    let work = async move {
+        let user = accounts.create(account, by).await?.into();
+        Answer::json(StatusCode::CREATED, &RegisterAnswer { user })
+    };
+    idempotency.once(key, work).await
 }

@@ -14,8 +14,9 @@ const AT_ONCE: i64 = 500;
 type Deletion = fn(&mut PgConnection, DateTime<Utc>, i64) -> Result<usize, DbError>;
 
 /// Each kind of row that ends, with the name of its deletion. The tokens of a session go with it.
-const KINDS: [(&str, Deletion); 6] = [
+const KINDS: [(&str, Deletion); 7] = [
     ("api_key.delete_ended", store::api_keys::delete_ended),
+    ("idempotency.purge_expired", slipway_db::purge_expired),
     ("session.delete_ended", store::sessions::delete_ended),
     ("access_token.delete_expired", store::access_tokens::delete_expired),
     ("letter.delete_before", store::letters::delete_before),

@@ -161,6 +161,27 @@ async fn nobody_makes_groups_without_end() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_sent_again_under_its_key_makes_nothing_anew() {
+    let team = Team::start(&[]).await;
+    let ada = team.register("ada@example.org").await;
+    let group = async |name: &str| {
+        let caller =
+            team.auth.callers.session(ada.parse().unwrap(), SessionId::generate(), UserType::Regular);
+        let request = team.auth.request(Method::POST, "/api/v1/groups").json(&json!({"name": name}));
+        let request = request.header("authorization", caller.authorization).header("idempotency-key", "once");
+        request.send().await.unwrap()
+    };
+    let first = group("Research").await;
+    assert_eq!((first.status().as_u16(), first.headers().contains_key("idempotency-replayed")), (201, false));
+    let first: Value = first.json().await.unwrap();
+
+    let again = group("Research").await;
+    assert_eq!((again.status().as_u16(), again.headers().contains_key("idempotency-replayed")), (201, true));
+    assert_eq!(again.json::<Value>().await.unwrap(), first);
+    assert_eq!(problem(group("Science").await).await.1, "idempotency_key_reused");
+}
+
+#[tokio::test]
 async fn a_group_keeps_an_owner_until_the_last_ones_account_is_deleted() {
     let team = Team::start(&[]).await;
     let auth = &team.auth;

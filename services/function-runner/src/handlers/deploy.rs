@@ -6,13 +6,13 @@ use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
+use slipway_idempotency::{Answer, Idempotency, key_of};
 use slipway_kernel::Origin;
 use slipway_models::functions::{DeployAnswer, FunctionConfigPatch};
 use slipway_models::problem::ProblemBody;
 use slipway_web::{Caller, Problem, RequestOrigin};
 use utoipa::ToSchema;
 
-use super::idempotency::{Answer, Idempotency, key_of};
 use super::upload::receive;
 use crate::service::{DeployRequest, Deployments, Functions};
 
@@ -105,5 +105,5 @@ async fn answer(
     }
     let status = if wait { StatusCode::CREATED } else { StatusCode::ACCEPTED };
     let body = DeployAnswer { function: function.shown_to(&handle), deployment: deployment.into() };
-    Ok(Answer { status, body: serde_json::to_vec(&body).map_err(Problem::internal)?.into() })
+    Answer::json(status, &body)
 }

@@ -3,13 +3,13 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{self, Data, Query};
 use actix_web::{FromRequest as _, HttpMessage as _, HttpRequest, HttpResponse};
 use serde::Deserialize;
+use slipway_idempotency::{Answer, Idempotency, key_of};
 use slipway_kernel::{ErrorCode, FunctionId, UserId};
 use slipway_models::functions::{InvokeAccepted, InvokeAnswer, InvokeRequest};
 use slipway_models::problem::ProblemBody;
 use slipway_telemetry::outgoing_headers;
 use slipway_web::{Caller, OptionalJson, Problem, UsersOutcome};
 
-use super::idempotency::{Answer, Idempotency, key_of};
 use super::replay::accepted;
 use crate::invoke::Call;
 use crate::service::{AsyncRuns, Functions, Invocations, InvokeError};
@@ -117,10 +117,7 @@ async fn answer(
 ) -> Result<Answer, Problem> {
     let version = functions.active_version(owner, id).await?;
     let answer: InvokeAnswer = invocations.invoke(&version, &call).await?;
-    Ok(Answer {
-        status: StatusCode::OK,
-        body: serde_json::to_vec(&answer).map_err(Problem::internal)?.into(),
-    })
+    Answer::json(StatusCode::OK, &answer)
 }
 
 impl From<InvokeError> for Problem {

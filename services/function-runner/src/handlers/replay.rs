@@ -1,12 +1,12 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use slipway_idempotency::{Answer, Idempotency, key_of};
 use slipway_kernel::ExecutionId;
 use slipway_models::functions::InvokeAccepted;
 use slipway_models::problem::ProblemBody;
 use slipway_web::{Caller, Problem, RequestOrigin};
 
-use super::idempotency::{Answer, Idempotency, key_of};
 use crate::service::AsyncRuns;
 
 /// Has one of the caller's executions run again: with the same input, on the version that is active now, and as an
@@ -43,8 +43,5 @@ pub(crate) async fn replay(
 
 /// Answers that a run will be carried out.
 pub(super) fn accepted(body: InvokeAccepted) -> Result<Answer, Problem> {
-    Ok(Answer {
-        status: StatusCode::ACCEPTED,
-        body: serde_json::to_vec(&body).map_err(Problem::internal)?.into(),
-    })
+    Answer::json(StatusCode::ACCEPTED, &body)
 }

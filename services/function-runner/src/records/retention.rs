@@ -103,8 +103,13 @@ impl Sweeper {
         stop.run_until_cancelled(sweeping).await;
     }
 
-    /// Sweeps the records of every function.
+    /// Sweeps the records of every function, and the keys of requests that nobody may repeat any more.
     pub async fn sweep(&self) -> Result<(), DbError> {
+        let now = self.clock.now();
+        self.step_by_step("idempotency_key", move |connection| {
+            slipway_db::purge_expired(connection, now, STEP)
+        })
+        .await?;
         let mut after = None;
         loop {
             let functions = self

@@ -1,3 +1,4 @@
+use slipway_db::IdempotencyKey;
 use slipway_kernel::SystemClock;
 use slipway_models::functions::StatsPeriod;
 
@@ -53,6 +54,17 @@ async fn what_is_beyond_the_newest_goes_and_the_figures_stay() {
         assert_eq!(home.texts(&records).await, ["11", "10", "9"]);
         assert_eq!(home.calls(&records).await, 12);
     }
+}
+
+#[tokio::test]
+async fn keys_of_requests_go_when_nobody_may_repeat_them() {
+    let home = Home::new();
+    let key = IdempotencyKey::new(home.version.owner.as_uuid(), "test", "key", b"").unwrap();
+    let connection = &mut home.database.superuser();
+    slipway_db::begin(connection, &key, home.clock.now()).unwrap();
+    home.clock.advance(TimeDelta::hours(25));
+    home.sweep(Retention { executions: PLENTY, lines: PLENTY }).await;
+    assert_eq!(slipway_db::purge_expired(connection, home.clock.now(), 1).unwrap(), 0);
 }
 
 #[tokio::test]

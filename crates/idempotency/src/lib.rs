@@ -1,16 +1,15 @@
-//! `Idempotency-Key`: the same key and body replays the first answer for 24 hours.
+#![doc = include_str!("../README.md")]
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
 use slipway_db::{Begin, Database, DbError, IdempotencyKey, StoredAnswer};
 use slipway_kernel::{ErrorCode, SharedClock, UserId};
 use slipway_web::Problem;
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
-
-use crate::error::FunctionError;
 
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Tells that an answer was given before.
@@ -19,9 +18,16 @@ const RETRY_A_KEY_SECONDS: u32 = 2;
 
 /// An answer that can be kept and given again.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) body: Bytes,
+pub struct Answer {
+    status: StatusCode,
+    body: Bytes,
+}
+
+impl Answer {
+    /// Makes an answer whose body is JSON.
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
+        Ok(Self { status, body: serde_json::to_vec(body).map_err(Problem::internal)?.into() })
+    }
 }
 
 /// An answer, and whether it is the one of an earlier request.
@@ -31,7 +37,7 @@ struct Given {
 }
 
 /// Returns the key that the request carries, if it carries one; `fingerprint` tells apart what is asked for under it.
-pub(super) fn key_of<F: AsRef<[u8]>>(
+pub fn key_of<F: AsRef<[u8]>>(
     request: &HttpRequest,
     caller: UserId,
     route: &'static str,
@@ -46,34 +52,34 @@ pub(super) fn key_of<F: AsRef<[u8]>>(
 
 /// The keys of the requests that this service answers.
 #[derive(Clone)]
-pub(crate) struct Idempotency {
+pub struct Idempotency {
     db: Database,
     clock: SharedClock,
-    /// Where the work is done: beside the connections to instances, and not on the thread that answers.
+    /// Where the work is done, and not on the thread that answers: it goes on when that drops it.
     tasks: Handle,
 }
 
 impl Idempotency {
     /// The work will be done on the current Tokio runtime.
-    pub(crate) fn new(db: Database, clock: SharedClock) -> Self {
+    pub fn new(db: Database, clock: SharedClock) -> Self {
         Self { db, clock, tasks: Handle::current() }
     }
 
     /// Does `work` once for a key, where there is one: later requests with the same key and fingerprint get the same
     /// answer. What fails leaves the key free. The work goes on when the client hangs up.
-    pub(super) async fn once(
+    pub async fn once(
         &self,
         key: Option<IdempotencyKey>,
         work: impl Future<Output = Result<Answer, Problem>> + Send + 'static,
     ) -> Result<HttpResponse, Problem> {
         let work = work.in_current_span();
         let Some(key) = key else {
-            let done = self.tasks.spawn(work).await.map_err(FunctionError::Blocking)?;
+            let done = self.tasks.spawn(work).await.map_err(Problem::internal)?;
             return done.map(respond);
         };
         let keys = self.clone();
         let done = self.tasks.spawn(async move { keys.claim_and_work(key, work).await });
-        let Given { answer, is_replayed } = done.await.map_err(FunctionError::Blocking)??;
+        let Given { answer, is_replayed } = done.await.map_err(Problem::internal)??;
         let mut response = respond(answer);
         if is_replayed {
             response.headers_mut().insert(REPLAYED.clone(), HeaderValue::from_static("true"));
@@ -91,7 +97,7 @@ impl Idempotency {
             .db
             .run("idempotency.begin", move |connection| slipway_db::begin(connection, &claimed, now))
             .await
-            .map_err(FunctionError::Database)?;
+            .map_err(failed)?;
         match begun {
             Begin::Claimed => {}
             Begin::Replay(answer) => {
@@ -135,6 +141,10 @@ impl Idempotency {
             tracing::warn!(error = %fault, "an idempotency key was not settled");
         }
     }
+}
+
+fn failed(fault: DbError) -> Problem {
+    if fault.is_transient() { Problem::unavailable(fault) } else { Problem::internal(fault) }
 }
 
 fn respond(answer: Answer) -> HttpResponse {
