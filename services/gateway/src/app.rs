@@ -82,6 +82,7 @@ impl Service for Gateway {
             functions: (functions, config.functions.serving),
             answer_stall: config.answer_stall,
             origins: config.origins,
+            trusted_proxies: config.trusted_proxies,
             in_flight: InFlight::new(config.max_in_flight),
         });
         let hosts = Hosts::new(config.functions_host.as_deref());

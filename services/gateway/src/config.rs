@@ -10,6 +10,7 @@ use slipway_web::ServerConfig;
 
 use crate::domain::host;
 use crate::domain::origin::Origins;
+use crate::domain::proxies::TrustedProxies;
 
 /// The gateway's settings, checked.
 #[derive(Debug, Clone)]
@@ -37,6 +38,7 @@ pub struct Config {
     /// Through which revocations are heard of at once.
     pub redis: Option<RedisUrl>,
     pub(crate) origins: Origins,
+    pub(crate) trusted_proxies: TrustedProxies,
 }
 
 /// Where one service is: its private addresses.
@@ -71,6 +73,7 @@ impl Config {
             answer_stall: Duration::from_secs(reader.within("GATEWAY_ANSWER_STALL_SECONDS", 60, 1..=3_600)),
             redis: RedisUrl::read(reader),
             origins: Origins::new(&reader.list("GATEWAY_ORIGINS").unwrap_or_default()),
+            trusted_proxies: TrustedProxies::new(reader.list("GATEWAY_TRUSTED_PROXIES").unwrap_or_default()),
         }
     }
 }

@@ -5,3 +5,4 @@ pub(crate) mod headers;
 pub(crate) mod host;
 pub(crate) mod origin;
 pub(crate) mod path;
+pub(crate) mod proxies;

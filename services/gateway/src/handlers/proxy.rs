@@ -28,6 +28,7 @@ use crate::domain::headers::{
 };
 use crate::domain::origin::{Judged, Origins};
 use crate::domain::path::canonicalise;
+use crate::domain::proxies::TrustedProxies;
 use crate::in_flight::{InFlight, Place};
 use crate::routes::{self, Access, Cookies, Route, Upstream};
 use crate::upstream::{Client, Patience, UpstreamError, answer_stream};
@@ -37,6 +38,8 @@ const API_KEY_HEADER: &str = "x-api-key";
 
 /// Marks an answer as what a user's function came to, be it a failure.
 const FUNCTION_OUTCOME: &str = "x-slipway-function-outcome";
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// When an account with too many requests under way may try again.
 const RETRY_SECONDS: u32 = 1;
@@ -49,6 +52,8 @@ pub(crate) struct Behind {
     pub(crate) answer_stall: Duration,
     /// Whose pages may use cookies.
     pub(crate) origins: Origins,
+    /// Who is believed on whom they forward for.
+    pub(crate) trusted_proxies: TrustedProxies,
     /// What is under way.
     pub(crate) in_flight: InFlight,
 }
@@ -96,7 +101,7 @@ pub(crate) async fn proxy(
     *outgoing.uri_mut() = format!("http://{authority}{path}{query}")
         .parse()
         .map_err(|_| Problem::invalid_request("the query holds a character that must be percent-encoded"))?;
-    *outgoing.headers_mut() = inward(&request, route, caller.as_ref(), length)?;
+    *outgoing.headers_mut() = inward(&request, route, &behind.trusted_proxies, caller.as_ref(), length)?;
     add_cookies(outgoing.headers_mut(), route, origin, refresh_cookie)?;
     let answer =
         client.send(outgoing, route.timeout).await.map_err(|fault| unanswered(&fault, service, route))?;
@@ -207,6 +212,7 @@ fn method(method: &Method) -> Result<http::Method, Problem> {
 fn inward(
     request: &HttpRequest,
     route: &Route,
+    proxies: &TrustedProxies,
     caller: Option<&Admitted>,
     length: Option<u64>,
 ) -> Result<HeaderMap, Problem> {
@@ -224,7 +230,11 @@ fn inward(
     }
     headers.insert(HeaderName::from_static("x-request-id"), text(RequestIdText::of(request).as_str())?);
     if let Some(peer) = request.peer_addr() {
-        headers.insert(HeaderName::from_static("x-forwarded-for"), text(&peer.ip().to_string())?);
+        let told = given.get_all(FORWARDED_FOR).filter_map(|value| value.to_str().ok());
+        headers.insert(
+            HeaderName::from_static(FORWARDED_FOR),
+            text(&proxies.client(peer.ip(), told).to_string())?,
+        );
     }
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, length.into());

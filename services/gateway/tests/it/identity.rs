@@ -23,6 +23,17 @@ async fn a_caller_who_signed_in_reaches_the_service_under_a_signed_identity() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_is_trusted_says_who_the_client_is() {
+    let gateway = TestGateway::start_with(&[("GATEWAY_TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.1")]).await;
+    let request = gateway.request(Method::GET, "/api/functions").bearer_auth(gateway.sign_in().token);
+
+    let request = request.header("x-forwarded-for", "203.0.113.9, 198.51.100.7, 10.0.0.1");
+    let echoed: Value = request.send().await.unwrap().json().await.unwrap();
+
+    assert_eq!(values(&echoed, "x-forwarded-for"), ["198.51.100.7"]);
+}
+
+#[tokio::test]
 async fn what_a_client_says_of_itself_changes_nothing() {
     let gateway = TestGateway::start().await;
     let caller = gateway.sign_in();
