@@ -8,13 +8,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use slipway_db::{DbError, PgConnection};
 use slipway_models::auth::UserStatus;
 
-use crate::domain::Session;
+use crate::domain::{Session, effective_apps};
 use crate::error::AuthError;
 use crate::service::grants::effective;
 use crate::service::revocations::{Revocations, Revoked};
 use crate::service::tokens::{Granted, KnownToken, Tokens};
 use crate::store;
 use crate::store::refresh_tokens::TokenDigest;
+use crate::store::rotation::UsedUp;
 
 /// How long a used token gives its successor again, as long as that is unused: a lost answer or a double click does
 /// no harm. Any other reuse is taken for theft.
@@ -32,14 +33,24 @@ pub(super) enum Rotation {
     Reused(Session, Revoked),
 }
 
-enum Use {
-    First,
-    Again,
-    Stolen,
+/// Uses a token up that works: nearly every refresh. One that does not gives the successor back, and no more is told;
+/// [`settle`] tells what it gives.
+pub(super) fn use_up(
+    connection: &mut PgConnection,
+    digest: &TokenDigest,
+    successor: KnownToken,
+    now: DateTime<Utc>,
+) -> Result<Result<Box<Granted>, KnownToken>, DbError> {
+    let access = Tokens::next_access(now);
+    let used = store::rotation::use_up(connection, digest, &successor.digest, access)?;
+    let Some(UsedUp { user, session, apps_of_groups }) = used else { return Ok(Err(successor)) };
+    let apps = effective_apps(user.apps.clone(), apps_of_groups);
+    Ok(Ok(Box::new(Granted { user, apps, session, refresh: successor.token, access_id: access.id })))
 }
 
-/// Uses a token up and inserts its successor, or ends the session that the token was stolen from.
-pub(super) fn rotate(
+/// Tells what a token gives that did not work a moment ago: its successor again, or nothing, and then the end of the
+/// session that it was stolen from. In a transaction.
+pub(super) fn settle(
     connection: &mut PgConnection,
     digest: &TokenDigest,
     successor: KnownToken,
@@ -53,36 +64,21 @@ pub(super) fn rotate(
     let Some(user) = user.filter(|user| user.status == UserStatus::Active && session.is_live(now)) else {
         return Ok(Rotation::Expired);
     };
-    let seen = classify(connection, digest, &successor.digest, now)?;
-    match seen {
-        Use::First => {
-            store::refresh_tokens::update_used(connection, digest, now)?;
-            store::refresh_tokens::insert(connection, &successor.digest, session.id, now)?;
-            store::sessions::update_used(connection, session.id, now)?;
-        }
-        Use::Again => {}
-        Use::Stolen => {
-            let revoked = Revocations::end_session(connection, session.user_id, session.id, now)?;
-            return Ok(Rotation::Reused(session, revoked));
-        }
+    // Once more, under the lock: another request may have used it meanwhile.
+    let known = store::refresh_tokens::find(connection, digest)?;
+    let Some(used_at) = known.and_then(|token| token.used_at) else {
+        // What was in its way has gone.
+        return Ok(use_up(connection, digest, successor, now)?.map_or(Rotation::Expired, Rotation::Next));
+    };
+    let next = store::refresh_tokens::find(connection, &successor.digest)?;
+    let next_is_unused = next.is_some_and(|token| token.used_at.is_none());
+    if now - used_at >= GRACE || !next_is_unused {
+        let revoked = Revocations::end_session(connection, session.user_id, session.id, now)?;
+        return Ok(Rotation::Reused(session, revoked));
     }
     let access = Tokens::next_access(now);
     store::access_tokens::insert(connection, access, &successor.digest)?;
     let apps = effective(connection, &user)?;
-    let granted = Box::new(Granted { user, apps, session, refresh: successor.token, access_id: access.id });
-    Ok(if matches!(seen, Use::First) { Rotation::Next(granted) } else { Rotation::Again(granted) })
-}
-
-/// Reads the token again under the lock: another request may have used it meanwhile.
-fn classify(
-    connection: &mut PgConnection,
-    digest: &TokenDigest,
-    successor: &TokenDigest,
-    now: DateTime<Utc>,
-) -> Result<Use, DbError> {
-    let used_at = store::refresh_tokens::find(connection, digest)?.and_then(|token| token.used_at);
-    let Some(used_at) = used_at else { return Ok(Use::First) };
-    let next = store::refresh_tokens::find(connection, successor)?;
-    let next_is_unused = next.is_some_and(|token| token.used_at.is_none());
-    Ok(if now - used_at < GRACE && next_is_unused { Use::Again } else { Use::Stolen })
+    let refresh = successor.token;
+    Ok(Rotation::Again(Box::new(Granted { user, apps, session, refresh, access_id: access.id })))
 }

@@ -11,8 +11,8 @@ use crate::error::AuthError;
 use crate::service::grants::effective;
 use crate::service::passwords::Comparison;
 use crate::service::revocations::Revoked;
-use crate::service::rotation::{Rotation, rotate};
-use crate::service::tokens::Granted;
+use crate::service::rotation::{Rotation, settle, use_up};
+use crate::service::tokens::{Granted, KnownToken};
 use crate::service::{DetailsSeal, Networks, Passwords, Revocations, TokenOperations, Tokens};
 use crate::store;
 use crate::store::users::Credentials;
@@ -79,18 +79,17 @@ impl Sessions {
         };
         let successor = self.tokens.refresh.successor(&known.token);
         let now = self.clock.now();
-        let rotation = self
+        let used = self
             .db
-            .transaction("session.refresh", move |connection| {
-                let rotation = rotate(connection, &known.digest, successor, now)?;
-                if let Rotation::Reused(session, _) = &rotation {
-                    let event = Event::new(Action::REFRESH_REUSED, AuditActor::Anonymous, now).from(&origin);
-                    let event = event.on("session", &session.id).with("user_id", session.user_id.to_string());
-                    slipway_audit::record(connection, event)?;
-                }
-                Ok::<_, AuthError>(rotation)
+            .run("session.refresh", move |connection| {
+                let used = use_up(connection, &known.digest, successor, now)?;
+                Ok::<_, AuthError>(used.map_err(|successor| (known, successor)))
             })
             .await?;
+        let rotation = match used {
+            Ok(granted) => Rotation::Next(granted),
+            Err((known, successor)) => self.settle(known, successor, origin, now).await?,
+        };
         match rotation {
             Rotation::Next(granted) => {
                 self.operations.refreshed();
@@ -111,6 +110,27 @@ impl Sessions {
                 Err(AuthError::RefreshReused)
             }
         }
+    }
+
+    /// Tells what a token gives that could not be used up, and records a theft.
+    async fn settle(
+        &self,
+        known: KnownToken,
+        successor: KnownToken,
+        origin: Origin,
+        now: DateTime<Utc>,
+    ) -> Result<Rotation, AuthError> {
+        self.db
+            .transaction("session.settle_refresh", move |connection| {
+                let rotation = settle(connection, &known.digest, successor, now)?;
+                if let Rotation::Reused(session, _) = &rotation {
+                    let event = Event::new(Action::REFRESH_REUSED, AuditActor::Anonymous, now).from(&origin);
+                    let event = event.on("session", &session.id).with("user_id", session.user_id.to_string());
+                    slipway_audit::record(connection, event)?;
+                }
+                Ok(rotation)
+            })
+            .await
     }
 
     /// Ends a session. Ending one that has ended is a no-op.

@@ -12,5 +12,6 @@ pub(crate) mod link_tokens;
 pub(crate) mod people;
 pub(crate) mod profiles;
 pub(crate) mod refresh_tokens;
+pub(crate) mod rotation;
 pub(crate) mod sessions;
 pub(crate) mod users;

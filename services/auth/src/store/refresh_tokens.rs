@@ -43,15 +43,3 @@ pub(crate) fn find(
         .optional()?;
     Ok(row.map(|(session, used_at)| StoredToken { session_id: session.into(), used_at }))
 }
-
-/// Uses a token up.
-pub(crate) fn update_used(
-    connection: &mut PgConnection,
-    digest: &TokenDigest,
-    now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    diesel::update(refresh_tokens::table.find(&digest[..]))
-        .set(refresh_tokens::used_at.eq(now))
-        .execute(connection)?;
-    Ok(())
-}

@@ -9,7 +9,7 @@ use crate::schema::sessions;
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sessions, check_for_backend(diesel::pg::Pg))]
-struct Row {
+pub(super) struct Row {
     id: Uuid,
     user_id: Uuid,
     created_at: DateTime<Utc>,
@@ -112,18 +112,6 @@ pub(crate) fn lock(connection: &mut PgConnection, id: SessionId) -> Result<Optio
         .first(connection)
         .optional()?;
     Ok(row.map(Session::from))
-}
-
-/// Notes that tokens of a session were given out.
-pub(crate) fn update_used(
-    connection: &mut PgConnection,
-    id: SessionId,
-    now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    diesel::update(sessions::table.find(id.as_uuid()))
-        .set(sessions::last_used_at.eq(now))
-        .execute(connection)?;
-    Ok(())
 }
 
 /// Ends a session of `owner`; returns how many ended. One that has ended keeps its time.

@@ -1,5 +1,8 @@
-use diesel::RunQueryDsl as _;
+use std::time::Duration;
+
 use diesel::connection::SimpleConnection as _;
+use diesel::{PgConnection, RunQueryDsl as _};
+use reqwest::Response;
 use serde_json::json;
 
 use crate::harness::{PASSWORD, TestAuth, problem};
@@ -93,17 +96,26 @@ async fn what_happens_to_an_account_during_a_sign_in_counts() {
         other.batch_execute(&format!("BEGIN; UPDATE users SET {change}")).unwrap();
         let login =
             auth.post("/api/v1/auth/login", json!({"email": "ada@example.org", "password": PASSWORD}));
-        let commit = async {
-            while !is_waiting(&auth) {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-            other.batch_execute("COMMIT").unwrap();
-        };
-        let both = futures_util::future::join(login, commit);
-        let (answered, ()) = tokio::time::timeout(std::time::Duration::from_secs(30), both).await.unwrap();
+        let answered = commit_once_awaited(&auth, &mut other, login).await;
         assert_eq!(problem(answered).await, (answer.0, answer.1.to_owned(), vec![]));
     }
     assert!(!dump(&auth).contains("revoked_at"), "no session was started");
+}
+
+/// Sends a request, and commits what `other` has begun once something waits for it.
+pub(crate) async fn commit_once_awaited(
+    auth: &TestAuth,
+    other: &mut PgConnection,
+    request: impl Future<Output = Response>,
+) -> Response {
+    let commit = async {
+        while !is_waiting(auth) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        other.batch_execute("COMMIT").unwrap();
+    };
+    let both = futures_util::future::join(request, commit);
+    tokio::time::timeout(Duration::from_secs(30), both).await.unwrap().0
 }
 
 pub(crate) fn is_waiting(auth: &TestAuth) -> bool {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use slipway_testkit::TestDatabase;
 
 use crate::harness::{TestAuth, problem};
+use crate::login::commit_once_awaited;
 
 #[tokio::test]
 async fn a_token_gives_the_next_and_the_session_goes_on() {
@@ -61,6 +62,18 @@ async fn a_hundred_parallel_refreshes_make_one_successor() {
     assert_eq!(count(&auth, "refresh_tokens"), 2, "the first and its successor");
     let answer = auth.refresh(&Value::from(successors.remove(0))).await;
     assert_eq!(answer.status(), 200, "the family lives");
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_a_refresh_waits_for_it_gives_nothing() {
+    let auth = TestAuth::start().await;
+    let first = auth.signed_in().await;
+    let mut other = auth.database.superuser();
+    other.batch_execute("BEGIN; UPDATE sessions SET revoked_at = now()").unwrap();
+    let refresh = auth.refresh(&first["refresh_token"]);
+    let answered = commit_once_awaited(&auth, &mut other, refresh).await;
+    assert_eq!(problem(answered).await, (401, "refresh_expired".to_owned(), vec![]));
+    assert_eq!((count(&auth, "refresh_tokens"), count(&auth, "access_tokens")), (1, 1));
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ impl<'a> Family<'a> {
         let expected = self.model.refresh(place, self.now);
         let shown = &self.known[place];
         let successor = self.tokens.successor(&shown.token);
-        let rotation = rotate(self.connection, &shown.digest, successor, self.now).unwrap();
+        let rotation = rotate(self.connection, &shown.digest, successor, self.now);
         let (granted, outcome) = match rotation {
             Rotation::Next(granted) => (Some(granted), Outcome::Next(place + 1)),
             Rotation::Again(granted) => (Some(granted), Outcome::Again(place + 1)),
@@ -150,7 +150,7 @@ impl<'a> Family<'a> {
     fn guess(&mut self) -> Result<(), TestCaseError> {
         let guess = self.tokens.first().unwrap();
         let successor = self.tokens.successor(&guess.token);
-        let rotation = rotate(self.connection, &guess.digest, successor, self.now).unwrap();
+        let rotation = rotate(self.connection, &guess.digest, successor, self.now);
         prop_assert!(matches!(rotation, Rotation::Expired));
         Ok(())
     }
@@ -163,6 +163,19 @@ impl<'a> Family<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Shows a token, as [`crate::service::Sessions::refresh`] does.
+fn rotate(
+    connection: &mut PgConnection,
+    digest: &TokenDigest,
+    successor: KnownToken,
+    now: DateTime<Utc>,
+) -> Rotation {
+    match use_up(connection, digest, successor, now).unwrap() {
+        Ok(granted) => Rotation::Next(granted),
+        Err(successor) => settle(connection, digest, successor, now).unwrap(),
     }
 }
 
