@@ -9,7 +9,6 @@ use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
 use aws_lc_rs::signature::{KeyPair as _, RsaKeyPair};
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::EncodingKey;
 use zeroize::Zeroizing;
 
 use crate::KeyError;
@@ -38,7 +37,7 @@ pub struct SigningKeys {
 
 struct SigningKey {
     kid: String,
-    key: EncodingKey,
+    key: RsaKeyPair,
     made_at: DateTime<Utc>,
 }
 
@@ -136,7 +135,7 @@ impl SigningKeys {
     }
 
     /// Returns the key that signs at a time: where none has been shown for long enough, the first.
-    pub(crate) fn current(&self, now: DateTime<Utc>) -> (&str, &EncodingKey) {
+    pub(crate) fn current(&self, now: DateTime<Utc>) -> (&str, &RsaKeyPair) {
         let signs = |key: &&SigningKey| key.made_at + SHOWN_BEFORE_IT_SIGNS <= now;
         let key = self.later.iter().rev().find(signs).unwrap_or(&self.first);
         (&key.kid, &key.key)
@@ -163,7 +162,7 @@ fn write_rsa(path: &Path) -> Result<(), KeyError> {
     write_private(path, "PRIVATE KEY", der.as_ref())
 }
 
-fn read_rsa(path: &Path) -> Result<(EncodingKey, Jwk), KeyError> {
+fn read_rsa(path: &Path) -> Result<(RsaKeyPair, Jwk), KeyError> {
     let not_a_key = || KeyError::NotAKey {
         path: path.to_owned(),
         expected: "an RSA key of 4096 bits or more in PKCS#8 PEM",
@@ -174,8 +173,7 @@ fn read_rsa(path: &Path) -> Result<(EncodingKey, Jwk), KeyError> {
     let public = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
     let public = Jwk::rs256(&public.n, &public.e);
     public.decoding_key().map_err(|_| not_a_key())?;
-    let key = EncodingKey::from_rsa_pem(text.as_bytes()).map_err(|_| not_a_key())?;
-    Ok((key, public))
+    Ok((pair, public))
 }
 
 /// Lists the files of a directory whose names `wanted` accepts, in the order of their names.
