@@ -105,7 +105,7 @@ impl Database {
             let _permit = permit;
             let mut connection =
                 pool.get().map_err(|cause| DbError::Unavailable(format!("{operation}: {cause}")))?;
-            work(&mut connection)
+            connection.work(work)
         });
         match task.await {
             Ok(outcome) => outcome,

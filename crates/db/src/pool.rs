@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection as _;
 use diesel::pg::PgConnection;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Error, Pool, PooledConnection};
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Error, ManageConnection, Pool, PooledConnection};
 use r2d2::HandleError;
 
 use crate::{DatabaseConfig, url};
 
-type Manager = ConnectionManager<PgConnection>;
+/// Within this after its last work a connection is taken to stand, as `HikariCP` does. To ask the server each time costs
+/// a round trip, which for most of our work is as much as the work.
+const STANDS_FOR: Duration = Duration::from_millis(500);
 
 /// How often a request that waits for a connection looks whether the server can be reached at all.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -34,7 +36,9 @@ impl ConnectionPool {
             .connection_timeout(config.timeout)
             .connection_customizer(Box::new(Limits { statement: config.timeout, outage: outage.clone() }))
             .error_handler(Box::new(outage.clone()))
-            .build_unchecked(Manager::new(url::bounded(&config.url, config.timeout).expose()));
+            .build_unchecked(Manager(ConnectionManager::new(
+                url::bounded(&config.url, config.timeout).expose(),
+            )));
         Self { connections, outage, timeout: config.timeout }
     }
 
@@ -55,6 +59,48 @@ impl ConnectionPool {
                 Err(_) => {}
             }
         }
+    }
+}
+
+/// A connection, and when it last was good for something.
+pub(crate) struct Kept {
+    connection: PgConnection,
+    worked_at: Option<Instant>,
+}
+
+impl Kept {
+    /// Works on the connection. Where that fails, be it for a reason of its own, the next to take it asks the server first.
+    pub(crate) fn work<T, E>(
+        &mut self,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.worked_at = None;
+        let outcome = work(&mut self.connection);
+        self.worked_at = outcome.is_ok().then(Instant::now);
+        outcome
+    }
+}
+
+/// Makes connections, and tells those that stand.
+pub(crate) struct Manager(ConnectionManager<PgConnection>);
+
+impl ManageConnection for Manager {
+    type Connection = Kept;
+    type Error = Error;
+
+    fn connect(&self) -> Result<Kept, Error> {
+        Ok(Kept { connection: self.0.connect()?, worked_at: None })
+    }
+
+    fn is_valid(&self, kept: &mut Kept) -> Result<(), Error> {
+        match kept.worked_at {
+            Some(at) if at.elapsed() < STANDS_FOR => Ok(()),
+            _ => self.0.is_valid(&mut kept.connection),
+        }
+    }
+
+    fn has_broken(&self, kept: &mut Kept) -> bool {
+        self.0.has_broken(&mut kept.connection)
     }
 }
 
@@ -88,10 +134,10 @@ struct Limits {
     outage: Outage,
 }
 
-impl CustomizeConnection<PgConnection, Error> for Limits {
-    fn on_acquire(&self, connection: &mut PgConnection) -> Result<(), Error> {
+impl CustomizeConnection<Kept, Error> for Limits {
+    fn on_acquire(&self, kept: &mut Kept) -> Result<(), Error> {
         let milliseconds = self.statement.as_millis();
-        connection
+        kept.connection
             .batch_execute(&format!(
                 "SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds}; \
                  SET idle_in_transaction_session_timeout = {}; SET timezone = 'UTC'",
