@@ -263,6 +263,7 @@ fn usual_settings(directory: &Path, ports: &[u16; 6]) -> Vec<(String, String)> {
         ("INSTANCES_WARM", "0".to_owned()),
         // Tests and themes ask more often than people do, all from one address.
         ("AUTH_LIMITS", "false".to_owned()),
+        ("GATEWAY_LIMITS", "false".to_owned()),
         ("ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
         ("LOG_FORMAT", "json".to_owned()),
     ]
@@ -282,6 +283,11 @@ fn free_ports() -> [u16; 6] {
     let held: [TcpListener; 6] =
         std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     held.each_ref().map(|listener| listener.local_addr().expect("its address").port())
+}
+
+/// Finds a port that is free.
+pub fn free_port() -> u16 {
+    free_ports()[0]
 }
 
 /// Finds a program of ours beside the test's own: `target/debug` or `target/release`.

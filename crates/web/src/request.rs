@@ -71,6 +71,16 @@ pub struct UsersOutcome;
 #[derive(Debug, Clone)]
 pub struct AnswerHeaders(pub Vec<(HeaderName, HeaderValue)>);
 
+impl<const N: usize> From<[(&'static str, String); N]> for AnswerHeaders {
+    /// A value that no header can hold is left out.
+    fn from(headers: [(&'static str, String); N]) -> Self {
+        let header = |(name, value): (&'static str, String)| {
+            Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
+        };
+        Self(headers.into_iter().filter_map(header).collect())
+    }
+}
+
 pub(crate) async fn request_scope<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use actix_web::web::Data;
 use slipway_config::Reader;
-use slipway_jwt::{AccessVerifier, IdentitySigner, RevokedTokens, ServiceName};
+use slipway_jwt::{AccessVerifier, IdentitySigner, RevokedTokens, SecretKey, ServiceName};
+use slipway_limits::{Limiter, Quota};
 use slipway_models::auth::REVOCATIONS_CHANNEL;
 use slipway_redis::Listener;
 use slipway_web::{Application, BoxError, Context, Readiness, Service};
@@ -12,11 +13,14 @@ use utoipa::openapi::OpenApi;
 use crate::access::Guard;
 use crate::api_keys::{ApiKeys, Asking};
 use crate::auth_link::{AuthLink, AuthLinkParts};
-use crate::config::Config;
+use crate::config::{Config, LimitsConfig};
 use crate::handlers::{Behind, Health, Hosts};
 use crate::in_flight::InFlight;
+use crate::limits::Limits;
 use crate::routes;
 use crate::upstream::Client;
+
+const MINUTE: u64 = 60;
 
 /// The only public service: it verifies who calls, and passes requests on.
 pub struct Gateway;
@@ -76,6 +80,15 @@ impl Service for Gateway {
             let link = Arc::clone(&link);
             move || std::future::ready(link.check().map_err(|stale| stale.to_string()))
         });
+        let limits = match config.limits {
+            None => None,
+            Some(LimitsConfig { per_address, per_account }) => Some(Limits {
+                limiter: Limiter::new(config.redis.as_ref(), &metrics)?,
+                key: SecretKey::load_or_create(&config.keys_dir, Self::NAME)?,
+                address: Quota::new(per_address, MINUTE),
+                account: Quota::new(per_account, MINUTE),
+            }),
+        };
         let guard = Data::new(Guard { verifier, keys, signer, link });
         let behind = Data::new(Behind {
             auth: (auth, config.auth.serving),
@@ -84,6 +97,7 @@ impl Service for Gateway {
             origins: config.origins,
             trusted_proxies: config.trusted_proxies,
             in_flight: InFlight::new(config.max_in_flight),
+            limits,
         });
         let hosts = Hosts::new(config.functions_host.as_deref());
         let health = Data::new(Health::new(config.auth.operations, config.functions.operations));

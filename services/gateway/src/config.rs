@@ -27,6 +27,8 @@ pub struct Config {
     pub token_cache: usize,
     /// How many requests of one account may be under way.
     pub max_in_flight: usize,
+    /// How often callers may ask; nothing where that is not limited.
+    pub limits: Option<LimitsConfig>,
     /// How many API keys are remembered as good.
     pub api_key_cache: usize,
     /// How old the news of ended sessions may grow before every token is refused.
@@ -39,6 +41,25 @@ pub struct Config {
     pub redis: Option<RedisUrl>,
     pub(crate) origins: Origins,
     pub(crate) trusted_proxies: TrustedProxies,
+}
+
+/// How often callers may ask a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// From each address, where they show no valid credential.
+    pub per_address: u32,
+    /// With each account.
+    pub per_account: u32,
+}
+
+impl LimitsConfig {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let config = Self {
+            per_address: reader.within("GATEWAY_LIMIT_PER_ADDRESS", 100, 1..=10_000_000),
+            per_account: reader.within("GATEWAY_LIMIT_PER_ACCOUNT", 600, 1..=10_000_000),
+        };
+        reader.or("GATEWAY_LIMITS", true).then_some(config)
+    }
 }
 
 /// Where one service is: its private addresses.
@@ -63,6 +84,7 @@ impl Config {
             functions: Peer::read(reader, "FUNCTIONS", 8103, 9103),
             token_cache: reader.within("GATEWAY_TOKEN_CACHE", 10_000, 100..=1_000_000),
             max_in_flight: reader.within("GATEWAY_MAX_IN_FLIGHT", 256, 1..=1_000_000),
+            limits: LimitsConfig::read(reader),
             api_key_cache: reader.within("GATEWAY_API_KEY_CACHE", 10_000, 100..=1_000_000),
             revocations_max_age: Duration::from_secs(reader.within(
                 "GATEWAY_REVOCATIONS_MAX_AGE_SECONDS",

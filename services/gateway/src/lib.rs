@@ -8,8 +8,9 @@ mod config;
 mod domain;
 mod handlers;
 mod in_flight;
+mod limits;
 mod routes;
 mod upstream;
 
 pub use app::Gateway;
-pub use config::Config;
+pub use config::{Config, LimitsConfig};

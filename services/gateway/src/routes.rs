@@ -41,6 +41,15 @@ pub(crate) enum Cookies {
     RefreshToken,
 }
 
+/// How a route's requests are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// By account, or by address.
+    Usual,
+    /// By the service itself, which knows more of them (ADR 25).
+    OfService,
+}
+
 /// What goes where, and within which bounds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Route {
@@ -55,6 +64,7 @@ pub(crate) struct Route {
     /// Whether what it answers is what users' functions say: hostile content.
     pub(crate) is_content: bool,
     pub(crate) cookies: Cookies,
+    pub(crate) limit: Limit,
 }
 
 const KIB: u64 = 1024;
@@ -66,13 +76,13 @@ const LONG: Duration = Duration::from_secs(930);
 /// The longest prefix that matches decides.
 const ROUTES: [Route; 21] = [
     auth("/api/v1/auth", Access::SignedIn),
-    auth("/api/v1/auth/register", Access::Public),
-    auth("/api/v1/auth/prelogin", Access::Public),
-    auth("/api/v1/auth/password/forgot", Access::Public),
-    auth("/api/v1/auth/password/reset", Access::Public),
-    auth("/api/v1/auth/email/verify", Access::Public),
-    Route { cookies: Cookies::Origin, ..auth("/api/v1/auth/login", Access::Public) },
-    Route { cookies: Cookies::RefreshToken, ..auth("/api/v1/auth/refresh", Access::Public) },
+    counting_itself("/api/v1/auth/register"),
+    counting_itself("/api/v1/auth/prelogin"),
+    counting_itself("/api/v1/auth/password/forgot"),
+    counting_itself("/api/v1/auth/password/reset"),
+    counting_itself("/api/v1/auth/email/verify"),
+    Route { cookies: Cookies::Origin, ..counting_itself("/api/v1/auth/login") },
+    Route { cookies: Cookies::RefreshToken, ..counting_itself("/api/v1/auth/refresh") },
     Route { cookies: Cookies::RefreshToken, ..auth("/api/v1/auth/logout", Access::SignedIn) },
     auth("/api/v1/auth/jwks.json", Access::Public),
     auth("/api/v1/api-keys", Access::SignedIn),
@@ -98,7 +108,12 @@ const fn auth(prefix: &'static str, access: Access) -> Route {
         timeout: QUICK,
         is_content: false,
         cookies: Cookies::Kept,
+        limit: Limit::Usual,
     }
+}
+
+const fn counting_itself(prefix: &'static str) -> Route {
+    Route { limit: Limit::OfService, ..auth(prefix, Access::Public) }
 }
 
 const fn functions(prefix: &'static str, body_limit: u64) -> Route {
@@ -110,6 +125,7 @@ const fn functions(prefix: &'static str, body_limit: u64) -> Route {
         timeout: LONG,
         is_content: false,
         cookies: Cookies::Kept,
+        limit: Limit::Usual,
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) use field_faults::FieldFaults;
 pub(crate) use group::{Asker, Group, GroupMember, GroupName, SeenGroup};
 pub(crate) use handle::Handle;
 pub(crate) use letter::{LetterKind, LetterOrder};
-pub(crate) use limits::{LimitedRoute, network};
+pub(crate) use limits::LimitedRoute;
 pub(crate) use link::{LinkPurpose, LinkToken, PublicUrl};
 pub(crate) use new_account::NewAccount;
 pub(crate) use password::{BrokenRule, Password, PasswordPolicy};

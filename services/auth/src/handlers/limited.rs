@@ -1,13 +1,11 @@
 //! The limits of routes that are for everybody, and what answers say of them.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::future::{Ready, ready};
 use std::net::IpAddr;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use slipway_kernel::ErrorCode;
@@ -60,13 +58,14 @@ impl Gate {
     async fn admit_asker(&self, route: LimitedRoute, asker: Asker) -> Result<Pass, Problem> {
         let Some(limits) = &self.limits else { return Ok(Pass(None)) };
         let limited = limits.count(route, &asker).await?;
-        self.request.extensions_mut().insert(AnswerHeaders(headers(&limited)));
-        if limited.is_admitted {
+        let headers = limited.verdict.headers(limited.policy.iter().copied());
+        self.request.extensions_mut().insert(AnswerHeaders::from(headers));
+        if limited.verdict.is_admitted {
             return Ok(Pass(Some((limits.clone(), limited))));
         }
         let told = "too many requests of this kind: wait for as long as retry-after says";
         Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::new("rate_limited"), told)
-            .retry_after(wait_seconds(&limited).max(1)))
+            .retry_after(limited.verdict.wait_seconds().max(1)))
     }
 }
 
@@ -77,22 +76,4 @@ impl Pass {
             limits.welcome(limited).await;
         }
     }
-}
-
-/// Says what is left, as the draft "`RateLimit` header fields for HTTP" has it.
-fn headers(limited: &Limited) -> Vec<(HeaderName, HeaderValue)> {
-    let mut policy = String::new();
-    for (by, quota) in &limited.policy {
-        let separator = if policy.is_empty() { "" } else { ", " };
-        let _ = write!(policy, "{separator}\"{by}\";q={};w={}", quota.limit, quota.window.as_secs());
-    }
-    let left = format!("\"{}\";r={};t={}", limited.tightest, limited.remaining, wait_seconds(limited));
-    let header =
-        |name, value: String| Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?));
-    [header("ratelimit-policy", policy), header("ratelimit", left)].into_iter().flatten().collect()
-}
-
-/// Rounded up: who comes when it says is let in.
-fn wait_seconds(limited: &Limited) -> u32 {
-    u32::try_from(limited.wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX)
 }

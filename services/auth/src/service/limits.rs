@@ -1,13 +1,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use slipway_db::Database;
 use slipway_jwt::SecretKey;
 use slipway_kernel::UserId;
-use slipway_limits::{Limiter, Quota, Verdict};
+use slipway_limits::{Limiter, Quota, Verdict, network};
 
-use crate::domain::{LimitedRoute, Login, network};
+use crate::domain::{LimitedRoute, Login};
 use crate::error::AuthError;
 use crate::store;
 
@@ -42,14 +41,9 @@ pub(crate) struct Asker {
 /// What the limits say of a request.
 #[derive(Debug)]
 pub(crate) struct Limited {
-    pub(crate) is_admitted: bool,
+    pub(crate) verdict: Verdict,
     /// The quotas that were asked for, each with what it is by.
     pub(crate) policy: Vec<(&'static str, Quota)>,
-    /// What the tightest of them is by, and how often more it allows.
-    pub(crate) tightest: &'static str,
-    pub(crate) remaining: u32,
-    /// How long to wait for the next one.
-    pub(crate) wait: Duration,
     pair: Option<String>,
 }
 
@@ -83,14 +77,8 @@ impl Limits {
             verdict = self.ask(&counters).await;
         }
         let pair = counters.iter().find(|(by, ..)| *by == "pair").map(|(_, name, _)| name.clone());
-        Ok(Limited {
-            is_admitted: verdict.is_admitted,
-            tightest: counters.get(verdict.tightest).map_or("address", |(by, ..)| by),
-            policy: counters.into_iter().map(|(by, _, quota)| (by, quota)).collect(),
-            remaining: verdict.remaining,
-            wait: verdict.wait,
-            pair,
-        })
+        let policy = counters.into_iter().map(|(by, _, quota)| (by, quota)).collect();
+        Ok(Limited { verdict, policy, pair })
     }
 
     /// Forgets the tries of whoever knew the password after all.

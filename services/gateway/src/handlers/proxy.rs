@@ -1,5 +1,6 @@
 //! Everything that a service behind answers.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::body::{BodyStream, SizedStream};
@@ -17,7 +18,7 @@ use slipway_kernel::ErrorCode;
 use slipway_models::api_keys::Reach;
 use slipway_models::auth::{ORIGIN_ALLOWED, ORIGIN_HEADER, REFRESH_COOKIE};
 use slipway_telemetry::outgoing_headers;
-use slipway_web::{Problem, RequestIdText, RouteTemplate, UsersOutcome};
+use slipway_web::{AnswerHeaders, Problem, RequestIdText, RouteTemplate, UsersOutcome};
 
 use super::{Hosts, body, origins};
 use crate::access::{Admitted, Guard, Needed, Refusal, Shown};
@@ -30,7 +31,8 @@ use crate::domain::origin::{Judged, Origins};
 use crate::domain::path::canonicalise;
 use crate::domain::proxies::TrustedProxies;
 use crate::in_flight::{InFlight, Place};
-use crate::routes::{self, Access, Cookies, Route, Upstream};
+use crate::limits::{Asker, Limits};
+use crate::routes::{self, Access, Cookies, Limit, Route, Upstream};
 use crate::upstream::{Client, Patience, UpstreamError, answer_stream};
 
 /// Where an API key may stand beside `authorization`.
@@ -56,6 +58,8 @@ pub(crate) struct Behind {
     pub(crate) trusted_proxies: TrustedProxies,
     /// What is under way.
     pub(crate) in_flight: InFlight,
+    /// How often callers may ask; nothing where that is not limited.
+    pub(crate) limits: Option<Limits>,
 }
 
 impl Behind {
@@ -88,7 +92,10 @@ pub(crate) async fn proxy(
     let (service, authority) = behind.find(route.upstream);
     let origin = origins::judge(&request, &behind.origins);
     let refresh_cookie = refresh_cookie(&request, route)?;
-    let caller = admit(&request, &guard, route, service, origin, refresh_cookie).await?;
+    let client_address = request.peer_addr().map(|peer| client_address(&request, peer.ip(), &behind));
+    let admitted = admit(&request, &guard, route, service, origin, refresh_cookie).await;
+    limit(&request, &behind, route, admitted.as_ref().ok().and_then(Option::as_ref), client_address).await?;
+    let caller = admitted?;
     let place = caller.as_ref().map(|caller| behind.in_flight.enter(caller.user_id)).transpose();
     let place = place.map_err(|fault| {
         let code = ErrorCode::new("too_many_in_flight");
@@ -101,7 +108,7 @@ pub(crate) async fn proxy(
     *outgoing.uri_mut() = format!("http://{authority}{path}{query}")
         .parse()
         .map_err(|_| Problem::invalid_request("the query holds a character that must be percent-encoded"))?;
-    *outgoing.headers_mut() = inward(&request, route, &behind.trusted_proxies, caller.as_ref(), length)?;
+    *outgoing.headers_mut() = inward(&request, route, client_address, caller.as_ref(), length)?;
     add_cookies(outgoing.headers_mut(), route, origin, refresh_cookie)?;
     let answer =
         client.send(outgoing, route.timeout).await.map_err(|fault| unanswered(&fault, service, route))?;
@@ -111,6 +118,35 @@ pub(crate) async fn proxy(
     let patience = Patience { with_service: route.timeout, with_client: behind.answer_stall };
     let content = route.is_content.then(|| Content { is_beside_platform: !hosts.are_separate() });
     Ok(outward(answer, request.method(), patience, content, place))
+}
+
+/// Finds where a request comes from, through the proxies that are believed.
+fn client_address(request: &HttpRequest, peer: IpAddr, behind: &Behind) -> IpAddr {
+    let told = request.headers().get_all(FORWARDED_FOR).filter_map(|value| value.to_str().ok());
+    behind.trusted_proxies.client(peer, told)
+}
+
+/// Counts a request, be it one that is refused for what it shows, and refuses one too many.
+async fn limit(
+    request: &HttpRequest,
+    behind: &Behind,
+    route: &Route,
+    caller: Option<&Admitted>,
+    client_address: Option<IpAddr>,
+) -> Result<(), Problem> {
+    let Some(limits) = behind.limits.as_ref().filter(|_| route.limit == Limit::Usual) else { return Ok(()) };
+    let asker = caller.map(|caller| Asker::Account(caller.user_id)).or(client_address.map(Asker::Address));
+    let Some(asker) = asker else { return Ok(()) };
+    let limited = limits.count(asker).await;
+    request.extensions_mut().insert(AnswerHeaders::from(limited.headers()));
+    match limited.refused() {
+        None => Ok(()),
+        Some(wait) => {
+            let told = "too many requests: wait for as long as retry-after says";
+            let code = ErrorCode::new("rate_limited");
+            Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, code, told).retry_after(wait))
+        }
+    }
 }
 
 async fn admit(
@@ -212,7 +248,7 @@ fn method(method: &Method) -> Result<http::Method, Problem> {
 fn inward(
     request: &HttpRequest,
     route: &Route,
-    proxies: &TrustedProxies,
+    client_address: Option<IpAddr>,
     caller: Option<&Admitted>,
     length: Option<u64>,
 ) -> Result<HeaderMap, Problem> {
@@ -229,12 +265,8 @@ fn inward(
         headers.insert(HeaderName::from_static(name), text(&value)?);
     }
     headers.insert(HeaderName::from_static("x-request-id"), text(RequestIdText::of(request).as_str())?);
-    if let Some(peer) = request.peer_addr() {
-        let told = given.get_all(FORWARDED_FOR).filter_map(|value| value.to_str().ok());
-        headers.insert(
-            HeaderName::from_static(FORWARDED_FOR),
-            text(&proxies.client(peer.ip(), told).to_string())?,
-        );
+    if let Some(address) = client_address {
+        headers.insert(HeaderName::from_static(FORWARDED_FOR), text(&address.to_string())?);
     }
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, length.into());

@@ -10,6 +10,7 @@ mod failures;
 mod functions;
 mod harness;
 mod identity;
+mod limits;
 mod messages;
 mod own_pages;
 mod paths;

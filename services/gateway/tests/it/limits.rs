@@ -1,0 +1,71 @@
+//! How often callers may ask.
+
+use reqwest::{Method, Response};
+
+use crate::harness::{TestGateway, problem};
+
+const LIMITS: [(&str, &str); 4] = [
+    ("GATEWAY_LIMITS", "true"),
+    ("GATEWAY_LIMIT_PER_ADDRESS", "2"),
+    ("GATEWAY_LIMIT_PER_ACCOUNT", "3"),
+    ("GATEWAY_TRUSTED_PROXIES", "127.0.0.1"),
+];
+
+/// Asks from an address, as a proxy tells it.
+async fn ask(gateway: &TestGateway, path: &str, from: &str, token: Option<&str>) -> Response {
+    let request = gateway.request(Method::GET, path).header("x-forwarded-for", from);
+    let request = match token {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    };
+    request.send().await.unwrap()
+}
+
+fn told(answer: &Response, name: &str) -> String {
+    answer.headers()[name].to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn callers_who_are_not_known_are_counted_by_address() {
+    let gateway = TestGateway::start_with(&LIMITS).await;
+    let first = ask(&gateway, "/f/ada/hello", "203.0.113.9", None).await;
+    assert_eq!(first.status(), 200);
+    assert_eq!(told(&first, "ratelimit-policy"), r#""address";q=2;w=60"#);
+    assert_eq!(told(&first, "ratelimit"), r#""address";r=1;t=0"#);
+    // A token that is refused is counted like none.
+    assert_eq!(ask(&gateway, "/api/functions", "203.0.113.9", Some("a.b.c")).await.status(), 401);
+
+    for (path, token) in [("/f/ada/hello", None), ("/api/functions", Some("a.b.c"))] {
+        let refused = ask(&gateway, path, "203.0.113.9", token).await;
+        assert!(
+            told(&refused, "retry-after").parse::<u64>().is_ok_and(|seconds| (1..=120).contains(&seconds))
+        );
+        assert!(told(&refused, "ratelimit").starts_with(r#""address";r=0;t="#));
+        assert_eq!(problem(refused).await, (429, "rate_limited".to_owned()));
+    }
+    assert_eq!(ask(&gateway, "/f/ada/hello", "203.0.113.10", None).await.status(), 200, "another address");
+}
+
+#[tokio::test]
+async fn whoever_is_known_is_counted_by_account_wherever_they_ask_from() {
+    let gateway = TestGateway::start_with(&LIMITS).await;
+    let (ada, eve) = (gateway.sign_in(), gateway.sign_in());
+    for last in 1..=3 {
+        let from = format!("203.0.113.{last}");
+        assert_eq!(ask(&gateway, "/api/functions", &from, Some(&ada.token)).await.status(), 200);
+    }
+    let refused = ask(&gateway, "/api/functions", "203.0.113.4", Some(&ada.token)).await;
+    assert!(told(&refused, "ratelimit").starts_with(r#""account";r=0;t="#));
+    assert_eq!(problem(refused).await, (429, "rate_limited".to_owned()));
+    assert_eq!(ask(&gateway, "/api/functions", "203.0.113.4", Some(&eve.token)).await.status(), 200);
+}
+
+#[tokio::test]
+async fn routes_that_their_service_counts_are_left_to_it() {
+    let gateway = TestGateway::start_with(&LIMITS).await;
+    for _ in 0..5 {
+        let answer = ask(&gateway, "/api/v1/auth/prelogin", "203.0.113.9", None).await;
+        assert_eq!(answer.status(), 200);
+        assert!(!answer.headers().contains_key("ratelimit"));
+    }
+}
