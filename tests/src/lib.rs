@@ -17,7 +17,7 @@ mod waiting;
 
 pub use cluster::TestCluster;
 pub use containers::{containers_of, images_of, kill_container, networks_of, processes_of, watchers_of};
-pub use platform::{ADMIN_PASSWORD, Mode, Platform};
+pub use platform::{ADMIN_PASSWORD, Mode, Platform, free_port};
 pub use projects::{Project, pack};
 pub use victims::{Blow, Victims};
 pub use waiting::eventually;

@@ -20,6 +20,7 @@ mod logins;
 mod logout;
 mod outcomes;
 mod owners;
+mod proxy;
 mod recovery;
 mod throughput;
 mod timing;
@@ -41,9 +42,10 @@ enum Theme {
     Logout,
     Logins,
     Timing,
+    Proxy,
 }
 
-const THEMES: [(&str, Theme); 11] = [
+const THEMES: [(&str, Theme); 12] = [
     ("warm", Theme::Warm),
     ("throughput", Theme::Throughput),
     ("cold", Theme::Cold),
@@ -55,6 +57,7 @@ const THEMES: [(&str, Theme); 11] = [
     ("logout", Theme::Logout),
     ("logins", Theme::Logins),
     ("timing", Theme::Timing),
+    ("proxy", Theme::Proxy),
 ];
 
 #[tokio::main]
@@ -82,6 +85,7 @@ async fn main() -> ExitCode {
             Theme::Logout => logout::measure().await,
             Theme::Logins => logins::measure().await,
             Theme::Timing => timing::measure().await,
+            Theme::Proxy => proxy::measure().await,
         }
         println!();
     }
