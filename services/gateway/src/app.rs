@@ -17,8 +17,8 @@ use crate::config::{Config, LimitsConfig};
 use crate::handlers::{Behind, Health, Hosts};
 use crate::in_flight::InFlight;
 use crate::limits::Limits;
-use crate::routes;
-use crate::upstream::Client;
+use crate::routes::{self, Reload, RouteTable, Routes, Services};
+use crate::upstream::{Client, Replicas};
 
 const MINUTE: u64 = 60;
 
@@ -74,6 +74,16 @@ impl Service for Gateway {
             max_age: config.revocations_max_age,
             nudges,
         }));
+        let service =
+            |name, authority| Arc::new(routes::Service { name, replicas: Replicas::new([authority]) });
+        let services = Services {
+            auth: service(auth, config.auth.serving),
+            functions: service(functions, config.functions.serving),
+        };
+        let routes = Arc::new(Routes::new(RouteTable::new(&services, &config.added_routes)));
+        if let Some(path) = config.routes_file {
+            tokio::spawn(Reload::new(path, services, Arc::clone(&routes)).watch(stop.clone()));
+        }
         tokio::spawn(Arc::clone(&link).listen(stop));
 
         let readiness = Readiness::default().with("revocations", {
@@ -91,8 +101,7 @@ impl Service for Gateway {
         };
         let guard = Data::new(Guard { verifier, keys, signer, link });
         let behind = Data::new(Behind {
-            auth: (auth, config.auth.serving),
-            functions: (functions, config.functions.serving),
+            routes,
             answer_stall: config.answer_stall,
             origins: config.origins,
             trusted_proxies: config.trusted_proxies,

@@ -11,6 +11,7 @@ use slipway_web::ServerConfig;
 use crate::domain::host;
 use crate::domain::origin::Origins;
 use crate::domain::proxies::TrustedProxies;
+use crate::routes::{self, AddedRoute, Reload};
 
 /// The gateway's settings, checked.
 #[derive(Debug, Clone)]
@@ -23,6 +24,10 @@ pub struct Config {
     pub auth: Peer,
     /// Where the function-runner is.
     pub functions: Peer,
+    /// The file of added routes.
+    pub routes_file: Option<PathBuf>,
+    /// What it says.
+    pub(crate) added_routes: Vec<AddedRoute>,
     /// How many access tokens are remembered as verified.
     pub token_cache: usize,
     /// How many requests of one account may be under way.
@@ -74,6 +79,12 @@ pub struct Peer {
 impl Config {
     /// Reads the settings that README.md lists.
     pub fn read(reader: &mut Reader<'_>) -> Self {
+        let routes_file: Option<PathBuf> = reader.optional("GATEWAY_ROUTES");
+        let added_routes = routes_file.as_deref().map_or(Ok(Vec::new()), Reload::load);
+        let added_routes = added_routes.unwrap_or_else(|fault| {
+            reader.refuse("GATEWAY_ROUTES", format_args!("cannot be used: {fault}"));
+            Vec::new()
+        });
         Self {
             server: ServerConfig {
                 ends_with_client: true,
@@ -82,6 +93,8 @@ impl Config {
             keys_dir: reader.required("KEYS_DIR").into(),
             auth: Peer::read(reader, "AUTH", 8101, 9101),
             functions: Peer::read(reader, "FUNCTIONS", 8103, 9103),
+            routes_file,
+            added_routes,
             token_cache: reader.within("GATEWAY_TOKEN_CACHE", 10_000, 100..=1_000_000),
             max_in_flight: reader.within("GATEWAY_MAX_IN_FLIGHT", 256, 1..=1_000_000),
             limits: LimitsConfig::read(reader),
@@ -125,14 +138,10 @@ fn functions_host(reader: &mut Reader<'_>) -> Option<String> {
 fn address(reader: &mut Reader<'_>, url: &str, port: &str, default_port: u16) -> Authority {
     let port = reader.or(port, default_port);
     let given = reader.or(url, format!("http://127.0.0.1:{port}"));
-    let authority = given.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-    match authority.and_then(|authority| authority.parse::<Authority>().ok()) {
-        Some(authority) if !authority.as_str().contains('@') => authority,
-        _ => {
-            reader.refuse(url, "must be of the form http://host:port");
-            Authority::from_static("invalid")
-        }
-    }
+    routes::authority(&given).unwrap_or_else(|| {
+        reader.refuse(url, "must be of the form http://host:port");
+        Authority::from_static("invalid")
+    })
 }
 
 #[cfg(test)]

@@ -1,20 +1,35 @@
-//! The one table of what the gateway serves, and how.
+//! The one table of what the gateway serves, and how: the platform's own routes, and those of `gateway.toml`.
 
+mod file;
+mod reload;
+
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix_web::guard::fn_guard;
 use actix_web::web::{ServiceConfig, get, to};
+use slipway_jwt::ServiceName;
 use slipway_web::resource;
 
+pub(crate) use self::file::{AddedRoute, RoutesFault, authority};
+pub(crate) use self::reload::Reload;
 use crate::handlers::{self, Hosts};
+use crate::upstream::Replicas;
 
-/// Where requests go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Upstream {
+/// What stands behind routes.
+pub(crate) struct Service {
+    /// For whom callers' identities are signed.
+    pub(crate) name: ServiceName,
+    pub(crate) replicas: Replicas,
+}
+
+/// The platform's own services.
+#[derive(Clone)]
+pub(crate) struct Services {
     /// Accounts, sign-in, tokens.
-    Auth,
+    pub(crate) auth: Arc<Service>,
     /// The function-runner.
-    Functions,
+    pub(crate) functions: Arc<Service>,
 }
 
 /// Who may call a route.
@@ -26,8 +41,8 @@ pub(crate) enum Access {
     SignedIn,
     /// Whoever shows one that grants this app, or an API key with a scope of it.
     App(&'static str),
-    /// Anybody; whoever shows a valid one that grants this app is known to the service.
-    Optional(&'static str),
+    /// Anybody; whoever shows a valid one, that grants this app where one is named, is known to the service.
+    Optional(Option<&'static str>),
 }
 
 /// What a service learns of the platform's own cookies, and of the page that sends them.
@@ -51,11 +66,10 @@ pub(crate) enum Limit {
 }
 
 /// What goes where, and within which bounds.
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     /// A canonical path; what lies below it belongs to the route too.
-    pub(crate) prefix: &'static str,
-    pub(crate) upstream: Upstream,
+    pub(crate) prefix: Arc<str>,
+    pub(crate) service: Arc<Service>,
     pub(crate) access: Access,
     /// The most bytes of a request's body.
     pub(crate) body_limit: u64,
@@ -73,68 +87,95 @@ const QUICK: Duration = Duration::from_secs(30);
 /// The longest a function may run (900 s), and a build that is waited for, with room for the way.
 const LONG: Duration = Duration::from_secs(930);
 
-/// The longest prefix that matches decides.
-const ROUTES: [Route; 21] = [
-    auth("/api/v1/auth", Access::SignedIn),
-    counting_itself("/api/v1/auth/register"),
-    counting_itself("/api/v1/auth/prelogin"),
-    counting_itself("/api/v1/auth/password/forgot"),
-    counting_itself("/api/v1/auth/password/reset"),
-    counting_itself("/api/v1/auth/email/verify"),
-    Route { cookies: Cookies::Origin, ..counting_itself("/api/v1/auth/login") },
-    Route { cookies: Cookies::RefreshToken, ..counting_itself("/api/v1/auth/refresh") },
-    Route { cookies: Cookies::RefreshToken, ..auth("/api/v1/auth/logout", Access::SignedIn) },
-    auth("/api/v1/auth/jwks.json", Access::Public),
-    auth("/api/v1/api-keys", Access::SignedIn),
-    auth("/api/v1/users", Access::SignedIn),
-    auth("/api/v1/profile", Access::SignedIn),
-    auth("/api/v1/admin", Access::SignedIn),
-    auth("/api/v1/groups", Access::SignedIn),
-    // Verifying a long log takes its time.
-    Route { timeout: LONG, ..auth("/api/v1/audit", Access::SignedIn) },
-    functions("/api/v1/functions", 8 * MIB),
-    functions("/api/v1/functions/deploy", 64 * MIB),
-    functions("/api/v1/executions", 64 * KIB),
-    functions("/api/v1/deployments", 64 * KIB),
-    Route { access: Access::Optional("functions"), is_content: true, ..functions("/f", 8 * MIB) },
-];
+/// All routes, those with long prefixes first.
+pub(crate) struct RouteTable(Vec<Arc<Route>>);
 
-const fn auth(prefix: &'static str, access: Access) -> Route {
-    Route {
-        prefix,
-        upstream: Upstream::Auth,
+impl RouteTable {
+    /// Makes the table of the platform's routes and of those that were added.
+    pub(crate) fn new(services: &Services, added: &[AddedRoute]) -> Self {
+        let mut routes = own_routes(services);
+        routes.extend(file::to_routes(added));
+        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+        Self(routes.into_iter().map(Arc::new).collect())
+    }
+
+    /// Finds the route of a canonical path: that with the longest prefix.
+    pub(crate) fn find(&self, path: &str) -> Option<&Arc<Route>> {
+        self.0.iter().find(|route| covers(&route.prefix, path))
+    }
+}
+
+/// Tells whether a path is a prefix, or lies below it.
+fn covers(prefix: &str, path: &str) -> bool {
+    prefix == "/" || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The table as it is at the moment.
+pub(crate) struct Routes(RwLock<Arc<RouteTable>>);
+
+impl Routes {
+    pub(crate) fn new(table: RouteTable) -> Self {
+        Self(RwLock::new(Arc::new(table)))
+    }
+
+    /// Finds the route of a canonical path. A request keeps the one that it found, whatever comes after.
+    pub(crate) fn find(&self, path: &str) -> Option<Arc<Route>> {
+        let table = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        table.find(path).cloned()
+    }
+
+    fn replace(&self, table: RouteTable) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+    }
+}
+
+/// The platform's own routes.
+fn own_routes(services: &Services) -> Vec<Route> {
+    let auth = |prefix: &str, access| Route {
+        prefix: prefix.into(),
+        service: Arc::clone(&services.auth),
         access,
         body_limit: 64 * KIB,
         timeout: QUICK,
         is_content: false,
         cookies: Cookies::Kept,
         limit: Limit::Usual,
-    }
-}
-
-const fn counting_itself(prefix: &'static str) -> Route {
-    Route { limit: Limit::OfService, ..auth(prefix, Access::Public) }
-}
-
-const fn functions(prefix: &'static str, body_limit: u64) -> Route {
-    Route {
-        prefix,
-        upstream: Upstream::Functions,
+    };
+    let counting_itself = |prefix| Route { limit: Limit::OfService, ..auth(prefix, Access::Public) };
+    let functions = |prefix: &str, body_limit| Route {
+        prefix: prefix.into(),
+        service: Arc::clone(&services.functions),
         access: Access::App("functions"),
         body_limit,
         timeout: LONG,
         is_content: false,
         cookies: Cookies::Kept,
         limit: Limit::Usual,
-    }
-}
-
-/// Finds the route of a canonical path.
-pub(crate) fn find(path: &str) -> Option<&'static Route> {
-    let covers = |route: &&Route| {
-        path.strip_prefix(route.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    ROUTES.iter().filter(covers).max_by_key(|route| route.prefix.len())
+    vec![
+        auth("/api/v1/auth", Access::SignedIn),
+        counting_itself("/api/v1/auth/register"),
+        counting_itself("/api/v1/auth/prelogin"),
+        counting_itself("/api/v1/auth/password/forgot"),
+        counting_itself("/api/v1/auth/password/reset"),
+        counting_itself("/api/v1/auth/email/verify"),
+        Route { cookies: Cookies::Origin, ..counting_itself("/api/v1/auth/login") },
+        Route { cookies: Cookies::RefreshToken, ..counting_itself("/api/v1/auth/refresh") },
+        Route { cookies: Cookies::RefreshToken, ..auth("/api/v1/auth/logout", Access::SignedIn) },
+        auth("/api/v1/auth/jwks.json", Access::Public),
+        auth("/api/v1/api-keys", Access::SignedIn),
+        auth("/api/v1/users", Access::SignedIn),
+        auth("/api/v1/profile", Access::SignedIn),
+        auth("/api/v1/admin", Access::SignedIn),
+        auth("/api/v1/groups", Access::SignedIn),
+        // Verifying a long log takes its time.
+        Route { timeout: LONG, ..auth("/api/v1/audit", Access::SignedIn) },
+        functions("/api/v1/functions", 8 * MIB),
+        functions("/api/v1/functions/deploy", 64 * MIB),
+        functions("/api/v1/executions", 64 * KIB),
+        functions("/api/v1/deployments", 64 * KIB),
+        Route { access: Access::Optional(Some("functions")), is_content: true, ..functions("/f", 8 * MIB) },
+    ]
 }
 
 /// What the gateway answers itself; everything else is proxied by the table.
@@ -158,38 +199,68 @@ mod tests {
     use super::*;
     use crate::domain::path::canonicalise;
 
+    fn services() -> Services {
+        let service = |name: &str| {
+            let replicas = Replicas::new(["127.0.0.1:1".parse().unwrap()]);
+            Arc::new(Service { name: name.parse().unwrap(), replicas })
+        };
+        Services { auth: service("auth"), functions: service("functions") }
+    }
+
+    fn table() -> RouteTable {
+        RouteTable::new(&services(), &[])
+    }
+
     #[test]
     fn the_longest_prefix_decides_and_ends_at_a_segment() {
-        assert_eq!(find("/api/v1/auth/login").map(|route| route.access), Some(Access::Public));
-        assert_eq!(find("/api/v1/auth/sessions").map(|route| route.access), Some(Access::SignedIn));
-        assert_eq!(find("/api/v1/auth/loginx").map(|route| route.access), Some(Access::SignedIn));
-        assert_eq!(find("/api/v1/functions/deploy").map(|route| route.body_limit), Some(64 * MIB));
-        assert_eq!(find("/api/v1/functions/deployx").map(|route| route.body_limit), Some(8 * MIB));
-        assert_eq!(find("/f/ada/hello/x").map(|route| route.access), Some(Access::Optional("functions")));
+        let table = table();
+        let access = |path| table.find(path).map(|route| route.access);
+        let body_limit = |path| table.find(path).map(|route| route.body_limit);
+        assert_eq!(access("/api/v1/auth/login"), Some(Access::Public));
+        assert_eq!(access("/api/v1/auth/sessions"), Some(Access::SignedIn));
+        assert_eq!(access("/api/v1/auth/loginx"), Some(Access::SignedIn));
+        assert_eq!(body_limit("/api/v1/functions/deploy"), Some(64 * MIB));
+        assert_eq!(body_limit("/api/v1/functions/deployx"), Some(8 * MIB));
+        assert_eq!(access("/f/ada/hello/x"), Some(Access::Optional(Some("functions"))));
         for path in
             ["/", "/fx", "/api", "/api/v1", "/api/v1/functionsx", "/internal/revocations", "/api/v2/auth"]
         {
-            assert_eq!(find(path), None, "{path}");
+            assert_eq!(access(path), None, "{path}");
         }
     }
 
     #[test]
     fn the_refresh_cookie_goes_to_two_routes_of_auth_alone() {
-        let passes = |route: &&Route| route.cookies == Cookies::RefreshToken;
-        let prefixes: Vec<_> = ROUTES.iter().filter(passes).map(|route| route.prefix).collect();
-        assert_eq!(prefixes, ["/api/v1/auth/refresh", "/api/v1/auth/logout"]);
+        let table = table();
+        let passes = |route: &&Arc<Route>| route.cookies == Cookies::RefreshToken;
+        let mut prefixes: Vec<_> = table.0.iter().filter(passes).map(|route| &*route.prefix).collect();
+        prefixes.sort_unstable();
+        assert_eq!(prefixes, ["/api/v1/auth/logout", "/api/v1/auth/refresh"]);
         for other in
             ["/api/v1/auth/login", "/api/v1/auth/logout-all", "/api/v1/auth/sessions", "/f/ada/hello"]
         {
-            assert!(find(other).is_some_and(|route| !passes(&route)), "{other}");
+            assert!(table.find(other).is_some_and(|route| !passes(&route)), "{other}");
         }
     }
 
     #[test]
     fn every_route_is_canonical_and_unlike_the_others() {
-        for (index, route) in ROUTES.iter().enumerate() {
-            assert_eq!(canonicalise(route.prefix).as_deref(), Ok(route.prefix));
-            assert!(ROUTES[..index].iter().all(|other| other.prefix != route.prefix), "{}", route.prefix);
+        let table = table();
+        for (index, route) in table.0.iter().enumerate() {
+            assert_eq!(canonicalise(&route.prefix).as_deref(), Ok(&*route.prefix));
+            assert!(table.0[..index].iter().all(|other| other.prefix != route.prefix), "{}", route.prefix);
         }
+    }
+
+    #[test]
+    fn a_route_of_everything_leaves_the_others_theirs() {
+        let added =
+            file::read("[[route]]\nprefix = '/'\nservice = 'site'\nupstreams = ['http://10.0.0.1:80']");
+        let table = RouteTable::new(&services(), &added.unwrap());
+        let service = |path| table.find(path).map(|route| route.service.name.to_string());
+        assert_eq!(service("/").as_deref(), Some("site"));
+        assert_eq!(service("/about/us").as_deref(), Some("site"));
+        assert_eq!(service("/api/v1/auth/login").as_deref(), Some("auth"));
+        assert_eq!(service("/f/ada/hello").as_deref(), Some("functions"));
     }
 }

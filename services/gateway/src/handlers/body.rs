@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use actix_web::web::Payload;
+use actix_web::web::{Bytes, Payload};
 use futures_util::StreamExt as _;
 use slipway_kernel::ErrorCode;
 use slipway_web::{Problem, read_body};
@@ -20,24 +20,51 @@ const READ_AHEAD: u64 = 64 * 1024;
 /// Within this a body that is read ahead is whole, and the next piece of a longer one is there.
 const PIECE_WITHIN: Duration = Duration::from_secs(30);
 
+/// A request's body.
+pub(super) enum Taken {
+    /// All of it.
+    Whole(Bytes),
+    /// As much of it as the service has taken is gone.
+    Streamed(RequestBody),
+}
+
+impl Taken {
+    /// Returns the body once more, where it can be sent a second time.
+    pub(super) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
+            Self::Streamed(_) => None,
+        }
+    }
+
+    /// Makes what is sent.
+    pub(super) fn into_body(self) -> RequestBody {
+        match self {
+            Self::Whole(bytes) if bytes.is_empty() => upstream::empty(),
+            Self::Whole(bytes) => upstream::whole(bytes),
+            Self::Streamed(body) => body,
+        }
+    }
+}
+
 /// Takes the body within the route's bounds. Returns it with its length, where that is known.
 pub(super) async fn take(
     request: &HttpRequest,
     payload: Payload,
-    route: &'static Route,
-) -> Result<(RequestBody, Option<u64>), Problem> {
+    route: &Route,
+) -> Result<(Taken, Option<u64>), Problem> {
     let headers = request.headers();
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match announced {
         Some(length) if length > route.body_limit => Err(Problem::body_too_large(route.body_limit)),
-        Some(0) => Ok((upstream::empty(), None)),
-        None if !headers.contains_key(TRANSFER_ENCODING) => Ok((upstream::empty(), None)),
+        Some(0) => Ok((Taken::Whole(Bytes::new()), None)),
+        None if !headers.contains_key(TRANSFER_ENCODING) => Ok((Taken::Whole(Bytes::new()), None)),
         Some(length) if length <= READ_AHEAD => {
             let read = read_body(request, payload.into_inner(), route.body_limit);
             let body = timeout(PIECE_WITHIN, read).await.map_err(|_| problem(BodyFault::Late, route))??;
-            Ok((upstream::whole(body.freeze()), Some(length)))
+            Ok((Taken::Whole(body.freeze()), Some(length)))
         }
-        _ => Ok((stream(payload, route.body_limit), announced)),
+        _ => Ok((Taken::Streamed(stream(payload, route.body_limit)), announced)),
     }
 }
 

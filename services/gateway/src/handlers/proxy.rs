@@ -1,16 +1,18 @@
 //! Everything that a service behind answers.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::StreamExt as _;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue};
-use http::uri::Authority;
-use http::{Request, Response};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::request::Parts;
+use http::uri::Scheme;
+use http::{Request, Response, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use slipway_jwt::ServiceName;
@@ -20,7 +22,8 @@ use slipway_models::auth::{ORIGIN_ALLOWED, ORIGIN_HEADER, REFRESH_COOKIE};
 use slipway_telemetry::outgoing_headers;
 use slipway_web::{AnswerHeaders, Problem, RequestIdText, RouteTemplate, UsersOutcome};
 
-use super::{Hosts, body, origins};
+use super::body::{self, Taken};
+use super::{Hosts, origins};
 use crate::access::{Admitted, Guard, Needed, Refusal, Shown};
 use crate::api_keys::KeyFault;
 use crate::domain::cookies;
@@ -32,8 +35,8 @@ use crate::domain::path::canonicalise;
 use crate::domain::proxies::TrustedProxies;
 use crate::in_flight::{InFlight, Place};
 use crate::limits::{Asker, Limits};
-use crate::routes::{self, Access, Cookies, Limit, Route, Upstream};
-use crate::upstream::{Client, Patience, UpstreamError, answer_stream};
+use crate::routes::{Access, Cookies, Limit, Route, Routes};
+use crate::upstream::{Client, Patience, Turn, UpstreamError, answer_stream};
 
 /// Where an API key may stand beside `authorization`.
 const API_KEY_HEADER: &str = "x-api-key";
@@ -46,10 +49,10 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 /// When an account with too many requests under way may try again.
 const RETRY_SECONDS: u32 = 1;
 
-/// The services behind the gateway.
+/// What decides about requests and where they go.
 pub(crate) struct Behind {
-    pub(crate) auth: (ServiceName, Authority),
-    pub(crate) functions: (ServiceName, Authority),
+    /// What goes where.
+    pub(crate) routes: Arc<Routes>,
     /// How long a client may take nothing of a long answer.
     pub(crate) answer_stall: Duration,
     /// Whose pages may use cookies.
@@ -60,15 +63,6 @@ pub(crate) struct Behind {
     pub(crate) in_flight: InFlight,
     /// How often callers may ask; nothing where that is not limited.
     pub(crate) limits: Option<Limits>,
-}
-
-impl Behind {
-    fn find(&self, upstream: Upstream) -> &(ServiceName, Authority) {
-        match upstream {
-            Upstream::Auth => &self.auth,
-            Upstream::Functions => &self.functions,
-        }
-    }
 }
 
 /// Passes a request on to the service that its path belongs to, with the caller's signed identity in the place of
@@ -83,17 +77,20 @@ pub(crate) async fn proxy(
 ) -> Result<HttpResponse, Problem> {
     let path =
         canonicalise(request.uri().path()).map_err(|fault| Problem::invalid_request(fault.to_string()))?;
-    let is_here =
-        |route: &&Route| !hosts.are_separate() || hosts.is_functions_own(request.head()) == route.is_content;
-    let route = routes::find(&path)
+    let is_here = |route: &Arc<Route>| {
+        !hosts.are_separate() || hosts.is_functions_own(request.head()) == route.is_content
+    };
+    let route = behind
+        .routes
+        .find(&path)
         .filter(is_here)
         .ok_or_else(|| Problem::not_found("there is nothing at this path"))?;
-    request.extensions_mut().insert(RouteTemplate(route.prefix));
-    let (service, authority) = behind.find(route.upstream);
+    request.extensions_mut().insert(RouteTemplate(Arc::clone(&route.prefix)));
+    let route = &*route;
     let origin = origins::judge(&request, &behind.origins);
     let refresh_cookie = refresh_cookie(&request, route)?;
     let client_address = request.peer_addr().map(|peer| client_address(&request, peer.ip(), &behind));
-    let admitted = admit(&request, &guard, route, service, origin, refresh_cookie).await;
+    let admitted = admit(&request, &guard, route, origin, refresh_cookie).await;
     limit(&request, &behind, route, admitted.as_ref().ok().and_then(Option::as_ref), client_address).await?;
     let caller = admitted?;
     let place = caller.as_ref().map(|caller| behind.in_flight.enter(caller.user_id)).transpose();
@@ -103,21 +100,85 @@ pub(crate) async fn proxy(
     })?;
     let (body, length) = body::take(&request, payload, route).await?;
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-    let mut outgoing = Request::new(body);
-    *outgoing.method_mut() = method(request.method())?;
-    *outgoing.uri_mut() = format!("http://{authority}{path}{query}")
+    let mut head = Request::new(()).into_parts().0;
+    head.method = method(request.method())?;
+    head.uri = format!("{path}{query}")
         .parse()
         .map_err(|_| Problem::invalid_request("the query holds a character that must be percent-encoded"))?;
-    *outgoing.headers_mut() = inward(&request, route, client_address, caller.as_ref(), length)?;
-    add_cookies(outgoing.headers_mut(), route, origin, refresh_cookie)?;
-    let answer =
-        client.send(outgoing, route.timeout).await.map_err(|fault| unanswered(&fault, service, route))?;
+    head.headers = inward(&request, route, client_address, caller.as_ref(), length)?;
+    add_cookies(&mut head.headers, route, origin, refresh_cookie)?;
+    let (answer, turn) = ask(&client, route, head, body).await?;
     if answer.headers().contains_key(FUNCTION_OUTCOME) {
         request.extensions_mut().insert(UsersOutcome);
     }
     let patience = Patience { with_service: route.timeout, with_client: behind.answer_stall };
     let content = route.is_content.then(|| Content { is_beside_platform: !hosts.are_separate() });
-    Ok(outward(answer, request.method(), patience, content, place))
+    Ok(outward(answer, request.method(), patience, content, (place, turn)))
+}
+
+/// Asks a replica of the route's service, and where that comes to nothing before an answer, perhaps another: once, and only
+/// where it cannot be that both do what was asked.
+async fn ask(
+    client: &Client,
+    route: &Route,
+    head: Parts,
+    body: Taken,
+) -> Result<(Response<Incoming>, Turn), Problem> {
+    let replicas = &route.service.replicas;
+    let none = |fault| Problem::unavailable(format!("{}: {fault}", route.service.name));
+    let turn = replicas.choose(Instant::now()).map_err(none)?;
+    let spare = if replicas.are_several() { body.again().map(|body| (head.clone(), body)) } else { None };
+    let repeats = is_idempotent(&head.method);
+    let (mut outcome, mut asked) = (send(client, route, &turn, head, body).await?, turn);
+    let is_lost = |fault: &UpstreamError| match fault {
+        UpstreamError::Unreachable(_) => true,
+        UpstreamError::Broken(_) => repeats,
+        _ => false,
+    };
+    if let Some((head, body)) = spare
+        && outcome.as_ref().is_err_and(is_lost)
+        && let Some(other) = replicas.choose_again(&asked, Instant::now())
+    {
+        (outcome, asked) = (send(client, route, &other, head, body).await?, other);
+    }
+    let answer = outcome.map_err(|fault| unanswered(&fault, &route.service.name, route))?;
+    Ok((answer, asked))
+}
+
+/// Sends a request to one replica, and notes what that says of it.
+async fn send(
+    client: &Client,
+    route: &Route,
+    turn: &Turn,
+    mut head: Parts,
+    body: Taken,
+) -> Result<Result<Response<Incoming>, UpstreamError>, Problem> {
+    let mut uri = head.uri.into_parts();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = Some(turn.authority().clone());
+    head.uri = Uri::from_parts(uri).map_err(Problem::internal)?;
+    let outcome = client.send(Request::from_parts(head, body.into_body()), route.timeout).await;
+    match &outcome {
+        Ok(answer) if is_own_failure(answer) => turn.failed(Instant::now()),
+        Ok(_) => turn.succeeded(),
+        // The client's doing.
+        Err(UpstreamError::Body(_)) => {}
+        Err(_) => turn.failed(Instant::now()),
+    }
+    Ok(outcome)
+}
+
+/// Tells a failure of the service from what a user's function came to, and from a service that says when to come again.
+fn is_own_failure(answer: &Response<Incoming>) -> bool {
+    let (status, headers) = (answer.status(), answer.headers());
+    let is_busy = status == http::StatusCode::SERVICE_UNAVAILABLE && headers.contains_key(RETRY_AFTER);
+    status.is_server_error() && !is_busy && !headers.contains_key(FUNCTION_OUTCOME)
+}
+
+/// RFC 9110, section 9.2.2.
+fn is_idempotent(method: &http::Method) -> bool {
+    [http::Method::GET, http::Method::HEAD, http::Method::OPTIONS, http::Method::PUT, http::Method::DELETE]
+        .contains(method)
 }
 
 /// Finds where a request comes from, through the proxies that are believed.
@@ -153,21 +214,21 @@ async fn admit(
     request: &HttpRequest,
     guard: &Guard,
     route: &Route,
-    service: &ServiceName,
     origin: Judged,
     refresh_cookie: Option<&str>,
 ) -> Result<Option<Admitted>, Problem> {
     let needed = match route.access {
         Access::Public => return Ok(None),
         Access::SignedIn => None,
-        Access::App(app) | Access::Optional(app) => Some(Needed { app, reach: reach(request, route) }),
+        Access::Optional(None) => None,
+        Access::App(app) | Access::Optional(Some(app)) => Some(Needed { app, reach: reach(request, route) }),
     };
     let shown = shown(request, route);
     if !route.is_content {
         origins::check(request, shown.as_ref().ok(), origin)?;
     }
     let admitted = match shown {
-        Ok(shown) => guard.admit(shown, needed, service).await,
+        Ok(shown) => guard.admit(shown, needed, &route.service.name).await,
         Err(refusal) => Err(refusal),
     };
     match admitted {
@@ -285,13 +346,13 @@ struct Content {
     is_beside_platform: bool,
 }
 
-/// Makes the answer that the client sees. The request keeps its `place` until its end.
+/// Makes the answer that the client sees. The request keeps what it `held` until its end.
 fn outward(
     answer: Response<Incoming>,
     method: &Method,
     patience: Patience,
     content: Option<Content>,
-    place: Option<Place>,
+    held: (Option<Place>, Turn),
 ) -> HttpResponse {
     let (head, body) = answer.into_parts();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -313,7 +374,7 @@ fn outward(
     let stated = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let length = if *method == Method::HEAD { stated } else { body.size_hint().exact() };
     let stream = answer_stream(body, patience).inspect(move |_| {
-        let _until_the_end = &place;
+        let _until_the_end = &held;
     });
     match length {
         Some(length) => response.body(SizedStream::new(length, stream)),

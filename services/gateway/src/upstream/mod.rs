@@ -2,6 +2,8 @@
 
 mod body;
 mod client;
+mod replicas;
 
 pub(crate) use body::{BodyFault, Patience, RequestBody, answer_stream, empty, streamed, whole};
 pub(crate) use client::{Client, UpstreamError};
+pub(crate) use replicas::{Replicas, Turn};

@@ -15,3 +15,4 @@ mod messages;
 mod own_pages;
 mod paths;
 mod raw;
+mod routes;

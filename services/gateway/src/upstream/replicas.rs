@@ -1,0 +1,211 @@
+//! The replicas of a service: which of them is asked next, which is left alone for a while, and what may be asked twice.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::uri::Authority;
+
+/// So many failures one after the other open a replica's circuit.
+const FAILURES: u32 = 5;
+/// How long a replica with an open circuit is left alone; then one request tries it.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A request that is sent a second time takes as much as so many requests put in: retries stay a tenth of the load.
+const RETRY_COSTS: u32 = 10;
+/// What is kept of what requests put in: ten retries.
+const MOST_CREDIT: u32 = 10 * RETRY_COSTS;
+
+/// The replicas of one service.
+pub(crate) struct Replicas {
+    replicas: Box<[Arc<Replica>]>,
+    /// Where the look for the one with the least to do begins: of equals each has its turn.
+    next: AtomicUsize,
+    credit: AtomicU32,
+}
+
+struct Replica {
+    authority: Authority,
+    under_way: AtomicUsize,
+    circuit: Mutex<Circuit>,
+}
+
+#[derive(Default)]
+struct Circuit {
+    failures: u32,
+    /// Until when it is open; once that has passed, until when the one request has that tries it.
+    open_until: Option<Instant>,
+}
+
+/// A request's place at a replica, until it is dropped.
+pub(crate) struct Turn(Arc<Replica>);
+
+/// Says that the circuits of all replicas are open.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("none of the replicas answers: they are tried again in a moment")]
+pub(crate) struct NoReplica;
+
+impl Replicas {
+    pub(crate) fn new(authorities: impl IntoIterator<Item = Authority>) -> Self {
+        let replica = |authority| {
+            Arc::new(Replica { authority, under_way: AtomicUsize::new(0), circuit: Mutex::default() })
+        };
+        Self {
+            replicas: authorities.into_iter().map(replica).collect(),
+            next: AtomicUsize::new(0),
+            credit: AtomicU32::new(MOST_CREDIT),
+        }
+    }
+
+    /// Chooses the replica with the fewest requests under way, of those whose circuit lets one through.
+    pub(crate) fn choose(&self, now: Instant) -> Result<Turn, NoReplica> {
+        let _ = self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |credit| {
+            (credit < MOST_CREDIT).then_some(credit + 1)
+        });
+        self.choose_but(None, now)
+    }
+
+    /// Tells whether there is another where one fails.
+    pub(crate) fn are_several(&self) -> bool {
+        self.replicas.len() > 1
+    }
+
+    /// Chooses another replica than the one that failed, where there is one and the budget allows a second try.
+    pub(crate) fn choose_again(&self, failed: &Turn, now: Instant) -> Option<Turn> {
+        let other = self.choose_but(Some(&failed.0), now).ok()?;
+        let paid = |credit: u32| credit.checked_sub(RETRY_COSTS);
+        self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid).ok().map(|_| other)
+    }
+
+    fn choose_but(&self, failed: Option<&Arc<Replica>>, now: Instant) -> Result<Turn, NoReplica> {
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        let count = self.replicas.len();
+        let mut candidates: Vec<&Arc<Replica>> = (0..count)
+            .map(|offset| &self.replicas[(start.wrapping_add(offset)) % count])
+            .filter(|replica| failed.is_none_or(|failed| !Arc::ptr_eq(failed, replica)))
+            .collect();
+        candidates.sort_by_key(|replica| replica.under_way.load(Ordering::Relaxed));
+        let chosen = candidates.into_iter().find(|replica| replica.lets_through(now)).ok_or(NoReplica)?;
+        chosen.under_way.fetch_add(1, Ordering::Relaxed);
+        Ok(Turn(Arc::clone(chosen)))
+    }
+}
+
+impl Replica {
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether a request may go here. Where the pause is over, one may, and the next after another pause.
+    fn lets_through(&self, now: Instant) -> bool {
+        let mut circuit = self.circuit();
+        match circuit.open_until {
+            Some(until) if now < until => false,
+            Some(_) => {
+                circuit.open_until = Some(now + PAUSE);
+                true
+            }
+            None => true,
+        }
+    }
+}
+
+impl Turn {
+    /// Returns where to send the request.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.0.authority
+    }
+
+    /// Notes that the replica answered as one that works.
+    pub(crate) fn succeeded(&self) {
+        *self.0.circuit() = Circuit::default();
+    }
+
+    /// Notes that the replica could not be reached, broke off, was late, or failed by itself.
+    pub(crate) fn failed(&self, now: Instant) {
+        let mut circuit = self.0.circuit();
+        circuit.failures = circuit.failures.saturating_add(1);
+        if circuit.failures >= FAILURES {
+            if circuit.failures == FAILURES {
+                tracing::warn!(replica = %self.0.authority, "the circuit of a replica opens: it failed {FAILURES} times");
+            }
+            circuit.open_until = Some(now + PAUSE);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replicas(count: u8) -> Replicas {
+        Replicas::new((0..count).map(|last| format!("10.0.0.{last}:80").parse().unwrap()))
+    }
+
+    fn host(turn: &Turn) -> &str {
+        turn.authority().host()
+    }
+
+    #[test]
+    fn the_replica_with_the_least_to_do_is_next_and_equals_take_turns() {
+        let (three, now) = (replicas(3), Instant::now());
+        let turns: Vec<_> = (0..3).map(|_| three.choose(now).unwrap()).collect();
+        let mut hosts: Vec<_> = turns.iter().map(host).collect();
+        hosts.sort_unstable();
+        assert_eq!(hosts, ["10.0.0.0", "10.0.0.1", "10.0.0.2"]);
+        drop(turns);
+        let busy: Vec<_> = (0..6).map(|_| three.choose(now).unwrap()).collect();
+        assert!(three.replicas.iter().all(|replica| replica.under_way.load(Ordering::Relaxed) == 2));
+        drop(busy);
+        assert!(three.replicas.iter().all(|replica| replica.under_way.load(Ordering::Relaxed) == 0));
+    }
+
+    #[test]
+    fn a_replica_that_fails_is_left_alone_and_tried_by_one_request_after_a_pause() {
+        let (one, now) = (replicas(1), Instant::now());
+        for _ in 0..FAILURES {
+            one.choose(now).unwrap().failed(now);
+        }
+        assert_eq!(one.choose(now).err(), Some(NoReplica));
+        let later = now + PAUSE;
+        let trying = one.choose(later).unwrap();
+        assert_eq!(one.choose(later).err(), Some(NoReplica), "one at a time");
+        trying.failed(later);
+        assert_eq!(one.choose(later + PAUSE / 2).err(), Some(NoReplica));
+        let again = one.choose(later + PAUSE).unwrap();
+        again.succeeded();
+        assert!(one.choose(later + PAUSE).is_ok());
+    }
+
+    #[test]
+    fn a_failure_between_answers_opens_nothing() {
+        let (one, now) = (replicas(1), Instant::now());
+        for _ in 0..10 * FAILURES {
+            let turn = one.choose(now).unwrap();
+            turn.failed(now);
+            turn.succeeded();
+        }
+        assert!(one.choose(now).is_ok());
+    }
+
+    #[test]
+    fn a_second_try_goes_elsewhere_and_no_more_of_them_than_a_tenth() {
+        let (two, now) = (replicas(2), Instant::now());
+        let mut retried = 0;
+        for _ in 0..1_000 {
+            let turn = two.choose(now).unwrap();
+            if let Some(other) = two.choose_again(&turn, now) {
+                assert_ne!(host(&turn), host(&other));
+                retried += 1;
+            }
+        }
+        assert!((100..=110).contains(&retried), "{retried}");
+        let alone = replicas(1);
+        assert!(alone.choose_again(&alone.choose(now).unwrap(), now).is_none());
+    }
+}
