@@ -4,6 +4,7 @@ use slipway_kernel::{Clock as _, SystemClock};
 use slipway_models::api_keys::{ApiKeyBody, CreateApiKeyRequest};
 
 use crate::arguments::ApiKeys;
+use crate::commands::all_pages;
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::session::Store;
@@ -19,16 +20,7 @@ pub(crate) async fn run(command: ApiKeys, store: &Store, output: &Output) -> Res
             Ok(())
         }
         ApiKeys::List => {
-            let mut keys = Vec::new();
-            let mut cursor = None;
-            loop {
-                let page = client.api_keys(cursor.as_deref()).await?;
-                keys.extend(page.items);
-                match page.next_cursor {
-                    Some(next) => cursor = Some(next),
-                    None => break,
-                }
-            }
+            let keys = all_pages(async |cursor| client.api_keys(cursor.as_deref()).await).await?;
             if output.is_json() {
                 return output::value(&keys);
             }

@@ -4,7 +4,7 @@ use slipway_kernel::SigningKeyId;
 use slipway_models::functions::{SigningKeyBody, SigningKeyRequest};
 
 use crate::arguments::Keys;
-use crate::commands::find;
+use crate::commands::{all_pages, find};
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::session::Store;
@@ -36,16 +36,7 @@ async fn create(
 async fn list(function: &str, store: &Store, output: &Output) -> Result<(), Failure> {
     let (client, _) = store.client().await?;
     let function = find(&client, function).await?;
-    let mut keys = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = client.keys(function.id, cursor.as_deref()).await?;
-        keys.extend(page.items);
-        match page.next_cursor {
-            Some(next) => cursor = Some(next),
-            None => break,
-        }
-    }
+    let keys = all_pages(async |cursor| client.keys(function.id, cursor.as_deref()).await).await?;
     if output.is_json() {
         return output::value(&keys);
     }

@@ -1,22 +1,14 @@
 use chrono::SecondsFormat;
 use slipway_models::functions::FunctionBody;
 
+use crate::commands::all_pages;
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::session::Store;
 
 pub(crate) async fn run(store: &Store, output: &Output) -> Result<(), Failure> {
     let (client, _) = store.client().await?;
-    let mut functions = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = client.functions(cursor.as_deref()).await?;
-        functions.extend(page.items);
-        match page.next_cursor {
-            Some(next) => cursor = Some(next),
-            None => break,
-        }
-    }
+    let functions = all_pages(async |cursor| client.functions(cursor.as_deref()).await).await?;
     if output.is_json() {
         return output::value(&functions);
     }

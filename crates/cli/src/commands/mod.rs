@@ -20,8 +20,9 @@ mod versions;
 mod wait;
 mod whoami;
 
+use slipway_clients::ClientError;
 use slipway_clients::platform::Client;
-use slipway_kernel::FunctionId;
+use slipway_kernel::{FunctionId, Page};
 use slipway_models::functions::FunctionBody;
 
 use crate::arguments::{Arguments, Command};
@@ -68,6 +69,22 @@ async fn find(client: &Client, function: &str) -> Result<FunctionBody, Failure> 
     client.function_named(function).await?.ok_or_else(|| {
         Failure::not_found(format!("you have no function {function:?}")).hint("run: slipway list")
     })
+}
+
+/// Reads a list to its end: `page` asks for the page after a cursor.
+async fn all_pages<T>(
+    page: impl AsyncFn(Option<String>) -> Result<Page<T>, ClientError>,
+) -> Result<Vec<T>, Failure> {
+    let mut items = Vec::new();
+    let mut cursor = None;
+    loop {
+        let read = page(cursor).await?;
+        items.extend(read.items);
+        match read.next_cursor {
+            Some(next) => cursor = Some(next),
+            None => return Ok(items),
+        }
+    }
 }
 
 /// Tells a name that the platform takes for a function: `[a-z][a-z0-9-]{0,62}`.

@@ -7,7 +7,7 @@ use serde_json::json;
 use slipway_models::functions::SecretRequest;
 
 use crate::arguments::{Secrets, SetSecrets};
-use crate::commands::find;
+use crate::commands::{all_pages, find};
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::session::Store;
@@ -66,16 +66,7 @@ async fn set(options: SetSecrets, store: &Store, output: &Output) -> Result<(), 
 async fn list(function: &str, store: &Store, output: &Output) -> Result<(), Failure> {
     let (client, _) = store.client().await?;
     let function = find(&client, function).await?;
-    let mut secrets = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = client.secrets(function.id, cursor.as_deref()).await?;
-        secrets.extend(page.items);
-        match page.next_cursor {
-            Some(next) => cursor = Some(next),
-            None => break,
-        }
-    }
+    let mut secrets = all_pages(async |cursor| client.secrets(function.id, cursor.as_deref()).await).await?;
     secrets.sort_by(|one, other| one.name.cmp(&other.name));
     if output.is_json() {
         return output::value(&secrets);

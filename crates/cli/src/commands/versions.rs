@@ -1,7 +1,7 @@
 use chrono::SecondsFormat;
 use slipway_models::functions::DeploymentBody;
 
-use crate::commands::find;
+use crate::commands::{all_pages, find};
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::session::Store;
@@ -9,16 +9,7 @@ use crate::session::Store;
 pub(crate) async fn run(function: &str, store: &Store, output: &Output) -> Result<(), Failure> {
     let (client, _) = store.client().await?;
     let function = find(&client, function).await?;
-    let mut versions = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = client.deployments(function.id, cursor.as_deref()).await?;
-        versions.extend(page.items);
-        match page.next_cursor {
-            Some(next) => cursor = Some(next),
-            None => break,
-        }
-    }
+    let versions = all_pages(async |cursor| client.deployments(function.id, cursor.as_deref()).await).await?;
     if output.is_json() {
         return output::value(&versions);
     }
