@@ -18,6 +18,11 @@ pub(crate) fn in_order(mut apps: Vec<App>) -> Vec<App> {
     apps
 }
 
+/// Writes the apps that are stated by their names, as the database and the audit log keep them.
+pub(crate) fn app_names(apps: &StatedApps) -> Option<Vec<&'static str>> {
+    apps.as_deref().map(|apps| apps.iter().map(|app| app.as_str()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

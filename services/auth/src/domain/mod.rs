@@ -23,7 +23,7 @@ mod user;
 mod well_known;
 
 pub(crate) use api_key::{ApiKey, ApiKeyDigest, MAX_API_KEYS, WantedApiKey};
-pub(crate) use apps::{StatedApps, effective_apps, in_order};
+pub(crate) use apps::{StatedApps, app_names, effective_apps, in_order};
 pub(crate) use audit::{AuditFilter, AuditRow, RowHash, Tip, fault};
 pub(crate) use email::Email;
 pub(crate) use field_faults::FieldFaults;

@@ -6,7 +6,7 @@ use slipway_kernel::{GroupId, SharedClock, UserId};
 use slipway_models::audit::AuditActor;
 use slipway_models::groups::{App, UserAppsBody};
 
-use crate::domain::{Asker, SeenGroup, StatedApps, User, effective_apps};
+use crate::domain::{Asker, SeenGroup, StatedApps, User, app_names, effective_apps};
 use crate::error::AuthError;
 use crate::service::revocations::Revoked;
 use crate::service::{By, Revocations, Sessions, groups};
@@ -49,7 +49,7 @@ impl Grants {
     ) -> Result<UserAppsBody, AuthError> {
         let now = self.clock.now();
         let event = Event::new(Action::USER_APPS, AuditActor::User { id: admin }, now);
-        let event = event.from(&origin).on("user", &user).with("apps", names(&apps));
+        let event = event.from(&origin).on("user", &user).with("apps", app_names(&apps));
         let (body, revoked) = self
             .db
             .transaction("apps.put_of_user", move |connection| {
@@ -59,7 +59,7 @@ impl Grants {
                 let mut revoked = Revoked::default();
                 if found.apps != apps {
                     store::users::update_apps(connection, user, &apps)?;
-                    slipway_audit::record(connection, event.with("old_apps", names(&found.apps)))?;
+                    slipway_audit::record(connection, event.with("old_apps", app_names(&found.apps)))?;
                     revoked = Revocations::revoke_access_of_user(connection, user, now)?;
                 }
                 let changed = User { apps, ..found };
@@ -81,7 +81,7 @@ impl Grants {
     ) -> Result<StatedApps, AuthError> {
         let clock = Arc::clone(&self.clock);
         let event = Event::new(Action::GROUP_APPS, AuditActor::User { id: asker.user }, clock.now());
-        let event = event.from(&asker.origin).on("group", &id).with("apps", names(&apps));
+        let event = event.from(&asker.origin).on("group", &id).with("apps", app_names(&apps));
         let (apps, revoked) = self
             .db
             .transaction("apps.put_of_group", move |connection| {
@@ -92,7 +92,7 @@ impl Grants {
                     return Ok((apps, Revoked::default()));
                 }
                 store::groups::update_apps(connection, id, &apps)?;
-                slipway_audit::record(connection, event.with("old_apps", names(&group.apps)))?;
+                slipway_audit::record(connection, event.with("old_apps", app_names(&group.apps)))?;
                 let granted = store::group_members::list_granted(connection, id)?;
                 Ok::<_, AuthError>((apps, Revocations::revoke_access_of_users(connection, &granted, now)?))
             })
@@ -113,8 +113,4 @@ pub(super) fn effective(connection: &mut PgConnection, user: &User) -> Result<Ve
         None => store::apps::list_of_groups(connection, user.id)?,
     };
     Ok(effective_apps(user.apps.clone(), of_groups))
-}
-
-fn names(apps: &StatedApps) -> Option<Vec<&'static str>> {
-    apps.as_ref().map(|apps| apps.iter().map(|app| App::as_str(*app)).collect())
 }

@@ -154,8 +154,7 @@ impl Revocations {
         let (sessions, users) = self
             .db
             .run("revocation.list", move |connection| {
-                let mut sessions = store::sessions::list_revoked(connection, since)?;
-                sessions.extend(store::api_keys::list_revoked(connection, since)?);
+                let sessions = store::sessions::list_revoked(connection, since)?;
                 Ok::<_, AuthError>((sessions, store::access_revocations::list(connection, since)?))
             })
             .await?;

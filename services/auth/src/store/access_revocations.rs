@@ -1,3 +1,5 @@
+use std::slice;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
@@ -20,18 +22,7 @@ pub(crate) struct AccessRevocation {
 
 /// Inserts a revocation, or puts it in the place of the user's last one.
 pub(crate) fn insert(connection: &mut PgConnection, revocation: &AccessRevocation) -> Result<(), DbError> {
-    let values = (
-        access_revocations::user_id.eq(revocation.user_id.as_uuid()),
-        access_revocations::generation.eq(revocation.generation),
-        access_revocations::revoked_at.eq(revocation.revoked_at),
-    );
-    diesel::insert_into(access_revocations::table)
-        .values(values)
-        .on_conflict(access_revocations::user_id)
-        .do_update()
-        .set(values)
-        .execute(connection)?;
-    Ok(())
+    insert_all(connection, slice::from_ref(revocation))
 }
 
 /// Inserts revocations of several users, each in the place of the user's last one.

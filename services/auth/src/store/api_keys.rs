@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use slipway_db::DbError;
-use slipway_kernel::{ApiKeyId, PageRequest, SessionId, UserId};
+use slipway_kernel::{ApiKeyId, PageRequest, UserId};
 use slipway_models::api_keys::Scope;
 use slipway_models::auth::UserStatus;
 use uuid::Uuid;
@@ -134,20 +134,7 @@ pub(crate) fn revoke(
     Ok(revoked.execute(connection)? > 0)
 }
 
-/// Lists the keys that were deleted at or after `since`, and when. A key counts as a session of its own.
-pub(crate) fn list_revoked(
-    connection: &mut PgConnection,
-    since: DateTime<Utc>,
-) -> Result<Vec<(SessionId, DateTime<Utc>)>, DbError> {
-    let rows: Vec<(Uuid, Option<DateTime<Utc>>)> = api_keys::table
-        .filter(api_keys::revoked_at.ge(since))
-        .select((api_keys::id, api_keys::revoked_at))
-        .order(api_keys::revoked_at)
-        .load(connection)?;
-    Ok(rows.into_iter().filter_map(|(id, at)| Some((id.into(), at?))).collect())
-}
-
-/// Removes keys that ended before `before`, at most `limit` of them; returns how many.
+/// Deletes keys that ended before `before`, at most `limit` of them; returns how many.
 pub(crate) fn delete_ended(
     connection: &mut PgConnection,
     before: DateTime<Utc>,

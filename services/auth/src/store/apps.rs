@@ -1,4 +1,4 @@
-//! The apps that groups state, and how lists of apps are kept.
+//! The apps that groups state, and how lists of apps are read.
 
 use diesel::prelude::*;
 use slipway_db::DbError;
@@ -16,11 +16,6 @@ pub(crate) fn list_of_groups(connection: &mut PgConnection, user: UserId) -> Res
         .select(groups::apps)
         .load(connection)?;
     Ok(lists.iter().flatten().map(|names| from_names(names)).collect())
-}
-
-/// Writes apps as the database keeps them.
-pub(super) fn names(apps: &[App]) -> Vec<&'static str> {
-    apps.iter().map(|app| app.as_str()).collect()
 }
 
 /// Reads apps. The tables' checks admit no other names; one that came all the same grants nothing.

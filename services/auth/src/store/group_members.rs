@@ -11,6 +11,19 @@ use crate::schema::{group_members, users};
 
 type Row = (Uuid, String, Option<String>, String, DateTime<Utc>);
 
+/// Those who belong to a group.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn of(group: GroupId) -> _ {
+    let group: Uuid = group.as_uuid();
+    group_members::table.inner_join(users::table).filter(group_members::group_id.eq(group)).select((
+        users::id,
+        users::handle,
+        users::full_name,
+        group_members::role,
+        group_members::added_at,
+    ))
+}
+
 /// The table's checks admit no other roles; one that came all the same gets the least.
 fn read_role(name: &str) -> GroupRole {
     GroupRole::from_name(name).unwrap_or(GroupRole::Member)
@@ -40,13 +53,8 @@ pub(crate) fn find(
     group: GroupId,
     user: UserId,
 ) -> Result<Option<GroupMember>, DbError> {
-    let row: Option<Row> = group_members::table
-        .inner_join(users::table)
-        .filter(group_members::group_id.eq(group.as_uuid()))
-        .filter(group_members::user_id.eq(user.as_uuid()))
-        .select((users::id, users::handle, users::full_name, group_members::role, group_members::added_at))
-        .first(connection)
-        .optional()?;
+    let row: Option<Row> =
+        of(group).filter(group_members::user_id.eq(user.as_uuid())).first(connection).optional()?;
     Ok(row.map(to_member))
 }
 
@@ -56,12 +64,7 @@ pub(crate) fn list(
     group: GroupId,
     page: &PageRequest,
 ) -> Result<Vec<GroupMember>, DbError> {
-    let mut query = group_members::table
-        .inner_join(users::table)
-        .filter(group_members::group_id.eq(group.as_uuid()))
-        .select((users::id, users::handle, users::full_name, group_members::role, group_members::added_at))
-        .order(group_members::user_id)
-        .into_boxed();
+    let mut query = of(group).order(group_members::user_id).into_boxed();
     if let Some(after) = page.after() {
         query = query.filter(group_members::user_id.gt(after));
     }

@@ -5,8 +5,8 @@ use slipway_kernel::{GroupId, PageRequest, UserId};
 use slipway_models::groups::GroupRole;
 use uuid::Uuid;
 
-use super::apps::{from_names, names};
-use crate::domain::{Group, GroupName, StatedApps};
+use super::apps::from_names;
+use crate::domain::{Group, GroupName, StatedApps, app_names};
 use crate::schema::{group_members, groups};
 
 #[derive(Queryable, Selectable)]
@@ -116,7 +116,7 @@ pub(crate) fn update_apps(
     apps: &StatedApps,
 ) -> Result<(), DbError> {
     diesel::update(groups::table.find(id.as_uuid()))
-        .set(groups::apps.eq(apps.as_deref().map(names)))
+        .set(groups::apps.eq(app_names(apps)))
         .execute(connection)?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use slipway_kernel::{PageRequest, SessionId, UserId};
 use uuid::Uuid;
 
 use crate::domain::Session;
-use crate::schema::sessions;
+use crate::schema::{api_keys, sessions};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sessions, check_for_backend(diesel::pg::Pg))]
@@ -142,17 +142,19 @@ pub(crate) fn revoke_all(
         .execute(connection)?)
 }
 
-/// Lists the sessions that were revoked at or after `since`, and when.
+/// Lists the sessions that were revoked at or after `since`, and when. An API key counts as a session of its own.
 pub(crate) fn list_revoked(
     connection: &mut PgConnection,
     since: DateTime<Utc>,
 ) -> Result<Vec<(SessionId, DateTime<Utc>)>, DbError> {
-    let rows: Vec<(Uuid, Option<DateTime<Utc>>)> = sessions::table
+    let sessions = sessions::table
         .filter(sessions::revoked_at.ge(since))
-        .select((sessions::id, sessions::revoked_at))
-        .order(sessions::revoked_at)
-        .load(connection)?;
-    Ok(rows.into_iter().filter_map(|(id, at)| Some((id.into(), at?))).collect())
+        .select((sessions::id, sessions::revoked_at.assume_not_null()));
+    let keys = api_keys::table
+        .filter(api_keys::revoked_at.ge(since))
+        .select((api_keys::id, api_keys::revoked_at.assume_not_null()));
+    let rows: Vec<(Uuid, DateTime<Utc>)> = sessions.union_all(keys).load(connection)?;
+    Ok(rows.into_iter().map(|(id, at)| (id.into(), at)).collect())
 }
 
 /// Deletes sessions that ended before `before`, with their tokens, at most `limit` of them; returns how many.

@@ -5,8 +5,8 @@ use slipway_kernel::UserId;
 use slipway_models::auth::{UserStatus, UserType};
 use uuid::Uuid;
 
-use super::apps::{from_names, names};
-use crate::domain::{ClientKdf, Email, Login, NewUser, StatedApps, User, Username};
+use super::apps::from_names;
+use crate::domain::{ClientKdf, Email, Login, NewUser, StatedApps, User, Username, app_names};
 use crate::schema::{handles, users};
 
 /// An account with what is compared at a sign-in.
@@ -245,7 +245,7 @@ pub(crate) fn update_apps(
     apps: &StatedApps,
 ) -> Result<(), DbError> {
     diesel::update(users::table.find(id.as_uuid()))
-        .set(users::apps.eq(apps.as_deref().map(names)))
+        .set(users::apps.eq(app_names(apps)))
         .execute(connection)?;
     Ok(())
 }
