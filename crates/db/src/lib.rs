@@ -10,6 +10,7 @@ mod error;
 mod idempotency;
 mod migrate;
 mod pool;
+mod resealing;
 mod schema;
 mod url;
 
@@ -22,3 +23,4 @@ pub use idempotency::{
     Begin, IdempotencyKey, InvalidKey, StoredAnswer, abandon, begin, finish, purge_expired,
 };
 pub use migrate::{MigrationError, migrate};
+pub use resealing::{SealedRow, seal_anew};

@@ -1,12 +1,12 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use slipway_audit::{Action, Event};
-use slipway_db::{Database, PgConnection};
+use slipway_db::{Database, DbError, PgConnection, SealedRow};
 use slipway_kernel::{Origin, SharedClock, UserId};
 use slipway_models::audit::AuditActor;
 use slipway_sealing::SealingKeys;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::domain::{Profile, User, Username};
 use crate::error::AuthError;
@@ -15,8 +15,6 @@ use crate::store::profiles::StoredProfile;
 use crate::store::users::{FullName, USERNAME_KEY};
 
 const SEALED_FOR: &[u8] = b"discord-webhook";
-const RETRY: Duration = Duration::from_secs(5);
-const AT_A_TIME: i64 = 100;
 
 /// What people say of themselves.
 #[derive(Clone)]
@@ -114,39 +112,9 @@ impl Profiles {
         }
     }
 
-    /// Seals anew what a key before the current one sealed, so that its file may go. Runs to its end once, or until
-    /// the service stops.
+    /// Seals anew what a key before the current one sealed, so that its file may go.
     pub(crate) async fn seal_anew(self, stop: CancellationToken) {
-        let work = async {
-            while let Err(fault) = self.seal_all_anew().await {
-                tracing::warn!(error = %fault, "webhooks were not sealed anew: trying again");
-                tokio::time::sleep(RETRY).await;
-            }
-        };
-        stop.run_until_cancelled(work).await;
-    }
-
-    async fn seal_all_anew(&self) -> Result<(), AuthError> {
-        let mut after = None;
-        loop {
-            let rows = self
-                .db
-                .run("profile.list_sealed", move |connection| {
-                    store::profiles::list_sealed(connection, after, AT_A_TIME).map_err(AuthError::from)
-                })
-                .await?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            after = Some(*last);
-            for (user, old) in rows.into_iter().filter(|(_, old)| !self.seal.is_current(old)) {
-                let Some(url) = self.open(user, Some(&old)) else { continue };
-                let new = self.seal.seal(&context(user), url.as_bytes())?;
-                self.db
-                    .run("profile.update_sealed", move |connection| {
-                        store::profiles::update_sealed(connection, user, &old, &new).map_err(AuthError::from)
-                    })
-                    .await?;
-            }
-        }
+        slipway_db::seal_anew::<SealedWebhook>(self.db, self.seal, stop).await;
     }
 
     /// Opens what was sealed. What does not open is logged, and shown as if it were not there: it can be set again.
@@ -158,6 +126,37 @@ impl Profiles {
                 None
             }
         }
+    }
+}
+
+/// A webhook as it lies in the database.
+struct SealedWebhook {
+    user: UserId,
+    sealed: Vec<u8>,
+}
+
+impl SealedRow for SealedWebhook {
+    const KIND: &'static str = "webhook";
+
+    fn id(&self) -> Uuid {
+        self.user.as_uuid()
+    }
+
+    fn context(&self) -> impl AsRef<[Vec<u8>]> {
+        context(self.user)
+    }
+
+    fn sealed(&self) -> &[u8] {
+        &self.sealed
+    }
+
+    fn list(connection: &mut PgConnection, after: Option<Uuid>, limit: i64) -> Result<Vec<Self>, DbError> {
+        let rows = store::profiles::list_sealed(connection, after.map(Into::into), limit)?;
+        Ok(rows.into_iter().map(|(user, sealed)| Self { user, sealed }).collect())
+    }
+
+    fn update(&self, connection: &mut PgConnection, sealed: &[u8]) -> Result<(), DbError> {
+        store::profiles::update_sealed(connection, self.user, &self.sealed, sealed)
     }
 }
 

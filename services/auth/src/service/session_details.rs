@@ -1,20 +1,18 @@
 //! Where sign-ins came from: sealed, as it is personal.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use slipway_db::Database;
+use slipway_db::{Database, DbError, PgConnection, SealedRow};
 use slipway_kernel::SessionId;
 use slipway_sealing::{SealError, SealingKeys};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::domain::SessionDetails;
 use crate::error::AuthError;
 use crate::store;
 
 const PURPOSE: &[u8] = b"session-details";
-const RETRY: Duration = Duration::from_secs(5);
-const AT_A_TIME: i64 = 100;
 
 /// Seals the details of sessions, each for its session alone.
 #[derive(Clone)]
@@ -43,43 +41,40 @@ impl DetailsSeal {
         }
     }
 
-    /// Seals anew what a key before the current one sealed, so that its file may go. Runs to its end once, or until
-    /// the service stops.
+    /// Seals anew what a key before the current one sealed, so that its file may go.
     pub(crate) async fn seal_anew(self, db: Database, stop: CancellationToken) {
-        let work = async {
-            while let Err(fault) = self.seal_all_anew(&db).await {
-                tracing::warn!(error = %fault, "details of sessions were not sealed anew: trying again");
-                tokio::time::sleep(RETRY).await;
-            }
-        };
-        stop.run_until_cancelled(work).await;
+        slipway_db::seal_anew::<SealedDetails>(db, self.0, stop).await;
+    }
+}
+
+/// The details of a session as they lie in the database.
+struct SealedDetails {
+    session: SessionId,
+    sealed: Vec<u8>,
+}
+
+impl SealedRow for SealedDetails {
+    const KIND: &'static str = "session's detail";
+
+    fn id(&self) -> Uuid {
+        self.session.as_uuid()
     }
 
-    async fn seal_all_anew(&self, db: &Database) -> Result<(), AuthError> {
-        let mut after = None;
-        loop {
-            let rows = db
-                .run("session.list_sealed", move |connection| {
-                    store::sessions::list_sealed(connection, after, AT_A_TIME).map_err(AuthError::from)
-                })
-                .await?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            after = Some(*last);
-            for (session, old) in rows {
-                if self.0.is_current(&old) {
-                    continue;
-                }
-                let Ok(plain) = self.0.open(&context(session), &old) else {
-                    tracing::error!(session.id = %session, "the details of a session do not open");
-                    continue;
-                };
-                let new = self.0.seal(&context(session), &plain)?;
-                db.run("session.update_sealed", move |connection| {
-                    store::sessions::update_sealed(connection, session, &new).map_err(AuthError::from)
-                })
-                .await?;
-            }
-        }
+    fn context(&self) -> impl AsRef<[Vec<u8>]> {
+        context(self.session)
+    }
+
+    fn sealed(&self) -> &[u8] {
+        &self.sealed
+    }
+
+    fn list(connection: &mut PgConnection, after: Option<Uuid>, limit: i64) -> Result<Vec<Self>, DbError> {
+        let rows = store::sessions::list_sealed(connection, after.map(Into::into), limit)?;
+        Ok(rows.into_iter().map(|(session, sealed)| Self { session, sealed }).collect())
+    }
+
+    fn update(&self, connection: &mut PgConnection, sealed: &[u8]) -> Result<(), DbError> {
+        store::sessions::update_sealed(connection, self.session, sealed)
     }
 }
 
@@ -90,6 +85,7 @@ fn context(session: SessionId) -> [Vec<u8>; 2] {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
     use slipway_db::DatabaseConfig;
     use slipway_kernel::Clock as _;
@@ -100,6 +96,9 @@ mod tests {
     use crate::app::MIGRATIONS;
     use crate::domain::Session;
     use crate::service::tests::insert_user;
+
+    /// More than are gone through at a time.
+    const MANY: usize = 101;
 
     fn load(directory: &Path) -> DetailsSeal {
         DetailsSeal::new(Arc::new(SealingKeys::load_or_create(directory, "auth").unwrap()))
@@ -128,7 +127,7 @@ mod tests {
                     store::sessions::insert(connection, &session, &sealed)?;
                     Ok::<_, AuthError>(session.id)
                 };
-                (0..=AT_A_TIME).map(insert).collect::<Result<Vec<_>, _>>()
+                (0..MANY).map(insert).collect::<Result<Vec<_>, _>>()
             })
             .await
             .unwrap();

@@ -7,7 +7,7 @@ use slipway_models::problem::FieldError;
 use slipway_sealing::{OVERHEAD_BYTES, SealingKeys};
 use tokio_util::sync::CancellationToken;
 
-use super::{Functions, resealing, trail};
+use super::{Functions, trail};
 use crate::domain::{MAX_SECRET_BYTES, MAX_SECRETS, MAX_SECRETS_BYTES, Sealed, Secret, SecretName};
 use crate::error::FunctionError;
 use crate::store;
@@ -98,9 +98,9 @@ impl Secrets {
         Ok(Page::from_rows(rows, &page, |secret| secret.id.as_uuid()))
     }
 
-    /// Seals anew what a key before the current one sealed, until the service stops.
+    /// Seals anew what a key before the current one sealed, so that its file may go.
     pub(crate) async fn seal_anew(self: Arc<Self>, stop: CancellationToken) {
-        resealing::seal_anew::<Secret>(self.db.clone(), Arc::clone(&self.keys), stop).await;
+        slipway_db::seal_anew::<Secret>(self.db.clone(), Arc::clone(&self.keys), stop).await;
     }
 
     fn seal(&self, secret: &Secret, value: &[u8]) -> Result<Vec<u8>, FunctionError> {

@@ -18,7 +18,7 @@ use tracing::Span;
 use zeroize::Zeroizing;
 
 use super::signatures::UsedSignatures;
-use super::{Functions, resealing, trail};
+use super::{Functions, trail};
 use crate::domain::{
     MAX_SIGNING_KEY_NAME, MAX_SIGNING_KEYS, SIGNATURE_WINDOW_SECONDS, SIGNING_SECRET_PREFIX, Sealed,
     ShownSignature, SignedBy, SigningKey, Version,
@@ -202,9 +202,9 @@ impl SigningKeys {
         Ok(SignedBy { key_id, signature: mark })
     }
 
-    /// Seals anew what a key before the current one sealed, until the service stops.
+    /// Seals anew what a key before the current one sealed, so that its file may go.
     pub(crate) async fn seal_anew(self: Arc<Self>, stop: CancellationToken) {
-        resealing::seal_anew::<SigningKey>(self.db.clone(), Arc::clone(&self.keys), stop).await;
+        slipway_db::seal_anew::<SigningKey>(self.db.clone(), Arc::clone(&self.keys), stop).await;
     }
 
     /// Returns the keys of a function: from memory where they were used before. Where they were not, an earlier process
