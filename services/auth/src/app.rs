@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::Data;
+use actix_web::web::{Data, ServiceConfig};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use slipway_config::Reader;
 use slipway_db::Database;
@@ -20,6 +20,7 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
 use crate::config::Config;
+use crate::domain::PasswordPolicy;
 use crate::service::{
     Accounts, ApiKeys, AuditLog, DetailsSeal, Grants, Groups, HashingOutcomes, LetterSender, LetterSettings,
     Letters, Limits, LinkTokens, Networks, PasswordChanges, Passwords, People, Profiles, Purge, Recovery,
@@ -58,90 +59,44 @@ impl Service for Auth {
     }
 
     async fn build(config: Config, context: Context) -> Result<Application, BoxError> {
-        let Context { clock, metrics, stop } = context;
-        let db = Database::new(&config.database, &metrics)?;
-        let (keys, audit) = tokio::task::spawn_blocking({
-            let (config, db, clock) = (config.clone(), db.clone(), Arc::clone(&clock));
-            let outcomes = HashingOutcomes::new(&metrics)?;
-            move || {
-                let keys = Keys::load(&config, outcomes, Arc::clone(&clock))?;
-                let addresses = keys.addresses.clone();
-                let audit = AuditLog::open(db, clock, Arc::clone(&keys.audit), addresses, &config.audit)
-                    .map_err(|fault| format!("the file of signed heads (AUDIT_HEADS_FILE): {fault}"))?;
-                Ok::<_, BoxError>((keys, audit))
-            }
-        })
-        .await??;
-        let limits = limit(&config, &keys, &db, &metrics)?;
-        tokio::spawn(follow_signing_keys(config.keys_dir.clone(), Arc::clone(&keys.issuer), stop.clone()));
-        let letters = send_letters(config.letters, &db, &keys, &clock, &stop)?;
-        let accounts = Accounts {
-            db: db.clone(),
-            passwords: keys.passwords.clone(),
-            letters: letters.clone(),
-            rules: config.registration,
-            clock: Arc::clone(&clock),
-        };
-        let operations = TokenOperations::new(&metrics)?;
-        let nudges =
-            config.redis.as_ref().map(|redis| Nudges::start(redis, REVOCATIONS_CHANNEL, stop.clone()));
-        let revocations = Revocations::new(db.clone(), operations.clone(), nudges, Arc::clone(&clock));
-        let profiles = Profiles::new(db.clone(), Arc::clone(&keys.sealing), Arc::clone(&clock));
-        tokio::spawn(profiles.clone().seal_anew(stop.clone()));
-        let seal = DetailsSeal::new(keys.sealing);
-        tokio::spawn(seal.clone().seal_anew(db.clone(), stop.clone()));
-        let sessions = Sessions {
-            db: db.clone(),
-            passwords: keys.passwords,
-            tokens: Tokens::new(keys.issuer, Arc::clone(&keys.secret)),
-            seal,
-            networks: Networks::new(Arc::clone(&keys.secret)),
-            revocations: revocations.clone(),
-            operations,
-            email_verification: config.registration.email_verification,
-            clock: Arc::clone(&clock),
-        };
-        let api_keys = ApiKeys::beside(&sessions, Arc::clone(&keys.secret));
-        let recovery = Recovery::beside(&sessions, letters.clone(), LinkTokens::new(keys.secret));
-        let changes = PasswordChanges::beside(&sessions);
-        let people = People::beside(&sessions, letters);
-        let (groups, grants) = (Groups::beside(&sessions), Grants::beside(&sessions));
-        ensure_superuser(&db, &accounts, config.superuser.clone())
+        let db = Database::new(&config.database, &context.metrics)?;
+        let (keys, audit) = open_keys_and_audit(&config, &db, &context).await?;
+        let parts = Parts::assemble(&config, &db, keys, audit.clone(), &context)?;
+        ensure_superuser(&db, &parts.accounts, config.superuser.clone())
             .await
             .map_err(|fault| format!("the first superuser (ADMIN_USERNAME, ADMIN_EMAIL): {fault}"))?;
-        let keeping = audit.clone().keep(config.audit.heads_every, &stop);
-        let idempotency = Data::new(Idempotency::new(db.clone(), Arc::clone(&clock)));
+        let Context { clock, metrics, stop } = context;
+        let keeping = audit.keep(config.audit.heads_every, &stop);
         tokio::spawn(purge(Purge::new(db.clone(), clock), stop));
-
-        let readiness = Readiness::default().with("database", move || {
-            let db = db.clone();
-            async move { db.ping().await.map_err(|fault| fault.to_string()) }
-        });
-        let (accounts, sessions, verifier) =
-            (Data::new(accounts), Data::new(sessions), Data::new(keys.verifier));
-        let (revocations, log) = (Data::new(revocations), Data::new(audit));
-        let addresses = Data::new(keys.addresses);
-        let (changes, policy) = (Data::new(changes), Data::new(config.password_policy));
-        let (groups, grants) = (Data::new(groups), Data::new(grants));
-        let (recovery, profiles, people) = (Data::new(recovery), Data::new(profiles), Data::new(people));
-        let api_keys = Data::new(api_keys);
-        let application = Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
-            app.app_data(accounts.clone()).app_data(sessions.clone()).app_data(verifier.clone());
-            app.app_data(revocations.clone()).app_data(log.clone()).app_data(addresses.clone());
-            app.app_data(changes.clone()).app_data(policy.clone()).app_data(recovery.clone());
-            app.app_data(profiles.clone()).app_data(people.clone()).app_data(api_keys.clone());
-            app.app_data(groups.clone()).app_data(grants.clone()).app_data(idempotency.clone());
-            if let Some(limits) = &limits {
-                app.app_data(limits.clone());
-            }
-            routes::configure(app);
-        })?;
+        let application =
+            Application::bind(Self::NAME, &config.server, metrics, readiness(db), move |app| {
+                parts.add_to(app);
+                routes::configure(app);
+            })?;
         Ok(application.on_stop(keeping.settle()))
     }
 
     fn openapi() -> OpenApi {
         routes::Documentation::openapi()
     }
+}
+
+/// Reads, and where there are none makes, all keys, and opens the audit log.
+async fn open_keys_and_audit(
+    config: &Config,
+    db: &Database,
+    context: &Context,
+) -> Result<(Keys, AuditLog), BoxError> {
+    let outcomes = HashingOutcomes::new(&context.metrics)?;
+    let (config, db, clock) = (config.clone(), db.clone(), Arc::clone(&context.clock));
+    let open = move || {
+        let keys = Keys::load(&config, outcomes, Arc::clone(&clock))?;
+        let addresses = keys.addresses.clone();
+        let audit = AuditLog::open(db, clock, Arc::clone(&keys.audit), addresses, &config.audit)
+            .map_err(|fault| format!("the file of signed heads (AUDIT_HEADS_FILE): {fault}"))?;
+        Ok((keys, audit))
+    };
+    tokio::task::spawn_blocking(open).await?
 }
 
 /// All that comes from key files.
@@ -178,6 +133,125 @@ impl Keys {
             verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),
         })
     }
+}
+
+/// The use cases, as handlers take them.
+#[derive(Clone)]
+struct Parts {
+    accounts: Data<Accounts>,
+    addresses: Data<AddressSeal>,
+    api_keys: Data<ApiKeys>,
+    audit: Data<AuditLog>,
+    changes: Data<PasswordChanges>,
+    grants: Data<Grants>,
+    groups: Data<Groups>,
+    idempotency: Data<Idempotency>,
+    limits: Option<Data<Limits>>,
+    people: Data<People>,
+    policy: Data<PasswordPolicy>,
+    profiles: Data<Profiles>,
+    recovery: Data<Recovery>,
+    revocations: Data<Revocations>,
+    sessions: Data<Sessions>,
+    verifier: Data<IdentityVerifier>,
+}
+
+impl Parts {
+    /// Makes them, and starts what they do beside requests.
+    fn assemble(
+        config: &Config,
+        db: &Database,
+        keys: Keys,
+        audit: AuditLog,
+        context: &Context,
+    ) -> Result<Self, BoxError> {
+        let Context { clock, metrics, stop } = context;
+        tokio::spawn(follow_signing_keys(config.keys_dir.clone(), Arc::clone(&keys.issuer), stop.clone()));
+        let limits = limit(config, &keys, db, metrics)?;
+        let letters = send_letters(config.letters.clone(), db, &keys, clock, stop)?;
+        let profiles = Profiles::new(db.clone(), Arc::clone(&keys.sealing), Arc::clone(clock));
+        tokio::spawn(profiles.clone().seal_anew(stop.clone()));
+        let accounts = Accounts {
+            db: db.clone(),
+            passwords: keys.passwords.clone(),
+            letters: letters.clone(),
+            rules: config.registration,
+            clock: Arc::clone(clock),
+        };
+        let sessions = keep_sessions(config, db, &keys, context)?;
+        let links = LinkTokens::new(Arc::clone(&keys.secret));
+        Ok(Self {
+            accounts: Data::new(accounts),
+            addresses: Data::new(keys.addresses),
+            api_keys: Data::new(ApiKeys::beside(&sessions, keys.secret)),
+            audit: Data::new(audit),
+            changes: Data::new(PasswordChanges::beside(&sessions)),
+            grants: Data::new(Grants::beside(&sessions)),
+            groups: Data::new(Groups::beside(&sessions)),
+            idempotency: Data::new(Idempotency::new(db.clone(), Arc::clone(clock))),
+            limits,
+            people: Data::new(People::beside(&sessions, letters.clone())),
+            policy: Data::new(config.password_policy),
+            profiles: Data::new(profiles),
+            recovery: Data::new(Recovery::beside(&sessions, letters, links)),
+            revocations: Data::new(sessions.revocations.clone()),
+            sessions: Data::new(sessions),
+            verifier: Data::new(keys.verifier),
+        })
+    }
+
+    fn add_to(&self, app: &mut ServiceConfig) {
+        app.app_data(self.accounts.clone())
+            .app_data(self.addresses.clone())
+            .app_data(self.api_keys.clone())
+            .app_data(self.audit.clone())
+            .app_data(self.changes.clone())
+            .app_data(self.grants.clone())
+            .app_data(self.groups.clone())
+            .app_data(self.idempotency.clone())
+            .app_data(self.people.clone())
+            .app_data(self.policy.clone())
+            .app_data(self.profiles.clone())
+            .app_data(self.recovery.clone())
+            .app_data(self.revocations.clone())
+            .app_data(self.sessions.clone())
+            .app_data(self.verifier.clone());
+        if let Some(limits) = &self.limits {
+            app.app_data(limits.clone());
+        }
+    }
+}
+
+fn readiness(db: Database) -> Readiness {
+    Readiness::default().with("database", move || {
+        let db = db.clone();
+        async move { db.ping().await.map_err(|fault| fault.to_string()) }
+    })
+}
+
+/// Makes what sessions work with, and has their details sealed anew where an older key sealed them.
+fn keep_sessions(
+    config: &Config,
+    db: &Database,
+    keys: &Keys,
+    context: &Context,
+) -> Result<Sessions, MetricsError> {
+    let Context { clock, metrics, stop } = context;
+    let operations = TokenOperations::new(metrics)?;
+    let nudges = config.redis.as_ref().map(|redis| Nudges::start(redis, REVOCATIONS_CHANNEL, stop.clone()));
+    let seal = DetailsSeal::new(Arc::clone(&keys.sealing));
+    tokio::spawn(seal.clone().seal_anew(db.clone(), stop.clone()));
+    Ok(Sessions {
+        db: db.clone(),
+        passwords: keys.passwords.clone(),
+        tokens: Tokens::new(Arc::clone(&keys.issuer), Arc::clone(&keys.secret)),
+        seal,
+        networks: Networks::new(Arc::clone(&keys.secret)),
+        revocations: Revocations::new(db.clone(), operations.clone(), nudges, Arc::clone(clock)),
+        operations,
+        email_verification: config.registration.email_verification,
+        clock: Arc::clone(clock),
+    })
 }
 
 /// Limits the routes for everybody, where they are to be.
