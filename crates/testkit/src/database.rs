@@ -1,10 +1,10 @@
 use std::fmt::Debug;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use diesel::connection::SimpleConnection as _;
 use diesel::migration::MigrationSource;
 use diesel::pg::{Pg, PgConnection};
-use diesel::sql_types::Text;
+use diesel::sql_types::{Bool, Text};
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, sql_query};
 use sha2::{Digest as _, Sha256};
 use slipway_config::Secret;
@@ -15,6 +15,9 @@ use url::Url;
 const OWNER: &str = "slipway_test_owner";
 const SERVING: &str = "slipway_test";
 const PASSWORD: &str = "only-in-a-private-test-cluster";
+
+/// Far above what a session takes to come to a lock.
+const WAITS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Any number, as long as every test process takes the same.
 const LOCK: i64 = 0x0051_1b3b;
@@ -32,6 +35,12 @@ struct Name {
     #[diesel(sql_type = Text)]
     #[expect(dead_code, reason = "only whether there is a row counts")]
     name: String,
+}
+
+#[derive(QueryableByName)]
+struct Holds {
+    #[diesel(sql_type = Bool)]
+    holds: bool,
 }
 
 impl TestDatabase {
@@ -76,6 +85,23 @@ impl TestDatabase {
     /// Connects as the superuser, to look behind a service's back.
     pub fn superuser(&self) -> PgConnection {
         fine("the test database", PgConnection::establish(&at(&self.server, &self.name, None)))
+    }
+
+    /// Tells whether a session of this database waits for a lock that another has.
+    pub fn is_waiting(&self) -> bool {
+        let waiting = sql_query(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity \
+                WHERE datname = current_database() AND wait_event_type = 'Lock') AS holds",
+        );
+        fine("pg_stat_activity", waiting.get_result::<Holds>(&mut self.superuser())).holds
+    }
+
+    /// Waits until a session of this database waits for a lock that another has. Blocking.
+    pub fn wait_until_one_waits(&self) {
+        let begun = Instant::now();
+        while !self.is_waiting() {
+            assert!(begun.elapsed() < WAITS_WITHIN, "no session waits for a lock within {WAITS_WITHIN:?}");
+        }
     }
 
     /// Takes the database away while a service uses it: connections are cut and new ones refused.

@@ -21,7 +21,7 @@ mod sessions;
 mod signing_keys;
 mod superuser;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token_operations;
 mod tokens;
 

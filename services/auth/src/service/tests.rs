@@ -9,11 +9,16 @@ use crate::domain::{Handle, NewUser};
 use crate::store;
 
 /// Makes an account that nobody can sign in to.
-pub(super) fn insert_user(connection: &mut PgConnection) -> UserId {
+pub(crate) fn insert_user(connection: &mut PgConnection) -> UserId {
+    insert_user_named(connection, "ada")
+}
+
+/// Makes an account of that handle that nobody can sign in to.
+pub(crate) fn insert_user_named(connection: &mut PgConnection, name: &str) -> UserId {
     let user = NewUser {
         id: UserId::generate(),
-        handle: Handle::from_name("ada", 0),
-        email: "ada@example.org".parse().unwrap(),
+        handle: Handle::from_name(name, 0),
+        email: format!("{name}@example.org").parse().unwrap(),
         username: None,
         full_name: None,
         password_hash: String::new(),

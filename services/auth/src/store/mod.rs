@@ -14,4 +14,6 @@ pub(crate) mod profiles;
 pub(crate) mod refresh_tokens;
 pub(crate) mod rotation;
 pub(crate) mod sessions;
+#[cfg(test)]
+mod tests;
 pub(crate) mod users;

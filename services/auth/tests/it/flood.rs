@@ -6,7 +6,6 @@ use diesel::connection::SimpleConnection as _;
 use serde_json::json;
 
 use crate::harness::{PASSWORD, TestAuth, problem};
-use crate::login::is_waiting;
 
 #[tokio::test]
 async fn a_sign_in_too_many_is_told_to_come_again_and_other_routes_answer() {
@@ -17,7 +16,7 @@ async fn a_sign_in_too_many_is_told_to_come_again_and_other_routes_answer() {
     let mut other = auth.database.superuser();
     other.batch_execute("BEGIN; LOCK TABLE users").unwrap();
     let refused = async {
-        while !is_waiting(&auth) {
+        while !auth.database.is_waiting() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let register = json!({"email": "eve@example.org", "password": PASSWORD});

@@ -109,28 +109,13 @@ pub(crate) async fn commit_once_awaited(
     request: impl Future<Output = Response>,
 ) -> Response {
     let commit = async {
-        while !is_waiting(auth) {
+        while !auth.database.is_waiting() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         other.batch_execute("COMMIT").unwrap();
     };
     let both = futures_util::future::join(request, commit);
     tokio::time::timeout(Duration::from_secs(30), both).await.unwrap().0
-}
-
-pub(crate) fn is_waiting(auth: &TestAuth) -> bool {
-    #[derive(diesel::QueryableByName)]
-    struct Waiting {
-        #[diesel(sql_type = diesel::sql_types::Bool)]
-        waiting: bool,
-    }
-    diesel::sql_query(
-        "SELECT EXISTS (SELECT FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock') AS waiting",
-    )
-    .get_result::<Waiting>(&mut auth.database.superuser())
-    .unwrap()
-    .waiting
 }
 
 #[tokio::test]
