@@ -1,5 +1,6 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,9 +11,14 @@ use tempfile::TempDir;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+const AUTHORITY: &str = "authority.pem";
+const CERTIFICATE: &str = "server.pem";
+const KEY: &str = "server.key";
+
 /// A Redis server of one test's own, on a port of its own, which can be stopped and started. It keeps nothing.
 pub struct TestRedis {
     port: u16,
+    tls_port: Option<u16>,
     server: Option<Child>,
     directory: TempDir,
 }
@@ -20,10 +26,28 @@ pub struct TestRedis {
 impl TestRedis {
     /// Starts a server.
     pub fn start_new() -> Self {
-        let directory = tempfile::tempdir().unwrap_or_else(|fault| panic!("a directory for Redis: {fault}"));
-        let mut redis = Self { port: free_port(), server: None, directory };
+        let mut redis = Self { port: free_port(), tls_port: None, server: None, directory: directory() };
         redis.start();
         redis
+    }
+
+    /// Starts a server that listens for TLS too, with a certificate for 127.0.0.1 of an authority of its own.
+    pub fn start_with_tls() -> Self {
+        let directory = directory();
+        certify(directory.path());
+        let mut redis = Self { port: free_port(), tls_port: Some(free_port()), server: None, directory };
+        redis.start();
+        redis
+    }
+
+    /// Returns the port of a server that was started with TLS.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port.unwrap_or_else(|| panic!("this Redis was started without TLS"))
+    }
+
+    /// Returns the certificate of the authority of a server that was started with TLS: `REDIS_CA_FILE`.
+    pub fn ca_file(&self) -> String {
+        self.directory.path().join(AUTHORITY).display().to_string()
     }
 
     /// Returns its address: `REDIS_URL`.
@@ -37,8 +61,8 @@ impl TestRedis {
         let arguments = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
         let server = Command::new("redis-server")
             .args(arguments)
-            .arg("--dir")
-            .arg(self.directory.path())
+            .args(self.tls_arguments())
+            .current_dir(self.directory.path())
             .stdout(Stdio::null())
             .spawn()
             .unwrap_or_else(|fault| panic!("redis-server: {fault}: run scripts/install-packages test"));
@@ -48,6 +72,15 @@ impl TestRedis {
             assert!(started.elapsed() < READY_WITHIN, "redis-server does not answer within {READY_WITHIN:?}");
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    fn tls_arguments(&self) -> Vec<String> {
+        let Some(port) = self.tls_port else { return Vec::new() };
+        let arguments = format!(
+            "--tls-port {port} --tls-cert-file {CERTIFICATE} --tls-key-file {KEY} --tls-auth-clients no \
+             --tls-ca-cert-file {AUTHORITY}"
+        );
+        arguments.split(' ').map(str::to_owned).collect()
     }
 
     /// Stops it as a crash does.
@@ -101,4 +134,30 @@ impl Drop for TestRedis {
 fn free_port() -> u16 {
     let held = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     held.unwrap_or_else(|fault| panic!("a free port: {fault}")).port()
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir().unwrap_or_else(|fault| panic!("a directory for Redis: {fault}"))
+}
+
+/// Makes an authority, and a certificate of its for 127.0.0.1.
+fn certify(directory: &Path) {
+    // Two authorities of one name would be told apart by their keys alone.
+    let name = directory.file_name().unwrap_or_default().display();
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    let commands = [
+        format!("req -x509 {key} -keyout authority.key -out {AUTHORITY} -days 2 -subj /CN={name}"),
+        format!(
+            "req {key} -keyout {KEY} -out request.pem -subj /CN=redis -addext subjectAltName=IP:127.0.0.1"
+        ),
+        format!(
+            "x509 -req -in request.pem -copy_extensions copy -CA {AUTHORITY} -CAkey authority.key -days 2 \
+             -out {CERTIFICATE}"
+        ),
+    ];
+    for command in commands {
+        let done = Command::new("openssl").args(command.split(' ')).current_dir(directory).output();
+        let done = done.unwrap_or_else(|fault| panic!("openssl: {fault}: run scripts/install-packages"));
+        assert!(done.status.success(), "openssl {command}: {}", String::from_utf8_lossy(&done.stderr));
+    }
 }

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use slipway_redis::{Listener, Nudges, RedisUrl};
+use slipway_config::{Reader, Settings};
+use slipway_redis::{Commands, Listener, Nudges, RedisUrl};
 use slipway_testkit::TestRedis;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -62,4 +63,49 @@ async fn a_nudge_that_redis_did_not_take_is_sent_when_it_is_there() {
         }
     };
     timeout(BOUND, taken).await.unwrap();
+}
+
+/// Reads the settings as a service does.
+fn read(url: &str, ca_file: &str) -> RedisUrl {
+    let settings = Settings::from_pairs([("REDIS_URL", url), ("REDIS_CA_FILE", ca_file)]);
+    let mut reader = Reader::new(&settings);
+    let url = RedisUrl::read(&mut reader);
+    assert_eq!(reader.finish(), Ok(()));
+    url.unwrap()
+}
+
+#[tokio::test]
+async fn over_tls_nudges_are_heard_and_scripts_answered() {
+    let redis = TestRedis::start_with_tls();
+    let url = read(&format!("rediss://127.0.0.1:{}", redis.tls_port()), &redis.ca_file());
+    let stop = CancellationToken::new();
+    let _end = stop.clone().drop_guard();
+    let listener = Listener::start(&url, CHANNEL, stop.clone());
+    nudged(&listener).await;
+    assert_eq!(redis.listeners(CHANNEL), 1, "the first nudge says that it listens");
+
+    Nudges::start(&url, CHANNEL, stop.clone()).send();
+    nudged(&listener).await;
+    let answer = Commands::new(&url).run("return {ARGV[1] + 1}", &["key"], &[41]).await;
+    assert_eq!(answer.unwrap(), [42]);
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_or_for_another_host_is_refused_and_the_fault_is_named() {
+    let [redis, other] = [(); 2].map(|()| TestRedis::start_with_tls());
+    let port = redis.tls_port();
+    let url = format!("rediss://127.0.0.1:{port}");
+    let unknown = "invalid peer certificate: UnknownIssuer";
+    for (url, fault) in [
+        (url.parse().unwrap(), unknown),
+        (read(&url, &other.ca_file()), unknown),
+        (
+            read(&format!("rediss://localhost:{port}"), &redis.ca_file()),
+            "certificate not valid for name \"localhost\"",
+        ),
+    ] {
+        let refused = Commands::new(&url).run("return {1}", &[], &[]).await.unwrap_err();
+        assert!(refused.to_string().contains(fault), "{refused}");
+    }
+    assert_eq!(redis.calls("eval"), 0);
 }

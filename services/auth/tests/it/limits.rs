@@ -119,19 +119,32 @@ async fn every_route_for_everybody_is_limited() {
     }
 }
 
-#[tokio::test]
-async fn replicas_count_together_with_redis_and_go_on_alone_without() {
-    let mut redis = TestRedis::start_new();
-    let url = redis.url();
-    let settings = [ON, ("REDIS_URL", url.as_str())];
+/// Starts two replicas, and sees that they count together; returns the first.
+async fn two_count_together(settings: &[(&str, &str)]) -> TestAuth {
     let database = TestDatabase::create("auth", slipway_auth::MIGRATIONS);
-    let one = TestAuth::start_on(database, &settings).await;
-    let two = one.start_replica(&settings).await;
+    let one = TestAuth::start_on(database, settings).await;
+    let two = one.start_replica(settings).await;
     let replicas = [&one.base, &two];
     for number in 0..12 {
         let answer = login_at(replicas[number % 2], &one, "203.0.113.9", "ada@example.org", PASSWORD).await;
         assert_eq!(answer.status(), if number < 10 { 401 } else { 429 }, "{number}");
     }
+    one
+}
+
+#[tokio::test]
+async fn replicas_count_together_with_redis_over_tls() {
+    let redis = TestRedis::start_with_tls();
+    let (url, ca_file) = (format!("rediss://127.0.0.1:{}", redis.tls_port()), redis.ca_file());
+    two_count_together(&[ON, ("REDIS_URL", &url), ("REDIS_CA_FILE", &ca_file)]).await;
+    assert_ne!(redis.names(), "");
+}
+
+#[tokio::test]
+async fn replicas_count_together_with_redis_and_go_on_alone_without() {
+    let mut redis = TestRedis::start_new();
+    let url = redis.url();
+    let one = two_count_together(&[ON, ("REDIS_URL", url.as_str())]).await;
     let names = redis.names();
     assert_eq!(names.matches("slipway:limit:{login}:").count(), 3, "{names}");
     assert!(!names.contains("203.0.113") && !names.contains("ada"), "{names}");
