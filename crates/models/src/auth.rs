@@ -234,6 +234,23 @@ pub struct SessionBody {
     pub current: bool,
 }
 
+/// The answer to `GET /internal/deleted-users?after=`, which auth gives services that keep what belongs to people: some of
+/// those after the position, the earliest first, and none where there are no more.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DeletedUsers {
+    /// The accounts.
+    pub users: Vec<DeletedUserBody>,
+}
+
+/// An account that was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedUserBody {
+    /// Rises from one deletion to the next.
+    pub position: i64,
+    /// Whose it was. Nobody else ever has this id.
+    pub user_id: UserId,
+}
+
 /// The answer to `GET /internal/revocations`, which auth gives the gateways.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RevocationFeed {

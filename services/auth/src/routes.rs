@@ -62,6 +62,7 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         .service(resource("/api/v1/audit/verify").route(get().to(handlers::verify_audit)))
         .service(resource("/internal/api-keys").route(post().to(handlers::find_api_key)))
         .service(resource("/internal/audit").route(post().to(handlers::take_audit)))
+        .service(resource("/internal/deleted-users").route(get().to(handlers::deleted_users)))
         .service(resource("/internal/revocations").route(get().to(handlers::revocations)));
 }
 

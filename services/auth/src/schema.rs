@@ -155,3 +155,11 @@ diesel::table! {
         hash -> Bytea,
     }
 }
+
+diesel::table! {
+    deleted_users (position) {
+        position -> BigInt,
+        user_id -> Uuid,
+        deleted_at -> Timestamptz,
+    }
+}

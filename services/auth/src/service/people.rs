@@ -5,7 +5,7 @@ use slipway_audit::{Action, Event};
 use slipway_db::{Database, DbError, PgConnection};
 use slipway_kernel::{Origin, Page, PageRequest, SharedClock, UserId};
 use slipway_models::audit::AuditActor;
-use slipway_models::auth::UserStatus;
+use slipway_models::auth::{DeletedUserBody, UserStatus};
 use slipway_models::people::{ChangeUserRequest, PersonBody};
 
 use crate::domain::{LetterKind, LinkPurpose, NewProof, Prefix, Standing, User, UserFilter};
@@ -14,6 +14,9 @@ use crate::service::passwords::random_password;
 use crate::service::revocations::Revoked;
 use crate::service::{Letters, Passwords, Revocations, Sessions};
 use crate::store;
+
+/// How many of the deleted a service is told of at a time.
+const DELETED_AT_ONCE: i64 = 1_000;
 
 /// Accounts of others: looked up by everyone, managed by admins (ADR 22).
 #[derive(Clone)]
@@ -87,7 +90,8 @@ impl People {
         self.put(user, Action::USER_REJECT, change, by).await
     }
 
-    /// Deletes an account, with its sessions and all that is its own. Its handle stays taken, and the audit log as it is.
+    /// Deletes an account, with its sessions and all that is its own; other services hear of it. Its handle stays taken,
+    /// and the audit log as it is.
     pub(crate) async fn delete(&self, user: UserId, By { admin, origin }: By) -> Result<(), AuthError> {
         let now = self.clock.now();
         let event = Event::new(Action::USER_DELETE, AuditActor::User { id: admin }, now);
@@ -98,12 +102,22 @@ impl People {
                 let found = lock_replaceable(connection, user)?;
                 let revoked = Revocations::revoke_access_of_user(connection, user, now)?;
                 store::users::delete(connection, user)?;
+                store::deleted_users::insert(connection, user, now)?;
                 slipway_audit::record(connection, event.with("handle", found.handle))?;
                 Ok::<_, AuthError>(revoked)
             })
             .await?;
         self.revocations.announce(revoked);
         Ok(())
+    }
+
+    /// Lists who was deleted after a position, the earliest first, some at a time.
+    pub(crate) async fn list_deleted(&self, after: i64) -> Result<Vec<DeletedUserBody>, AuthError> {
+        self.db
+            .run("deleted_user.list", move |connection| {
+                store::deleted_users::list(connection, after, DELETED_AT_ONCE).map_err(AuthError::from)
+            })
+            .await
     }
 
     /// Takes somebody's password away, ends their sessions, and orders a letter with a link to choose another.

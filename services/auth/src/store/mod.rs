@@ -5,6 +5,7 @@ pub(crate) mod access_tokens;
 pub(crate) mod api_keys;
 pub(crate) mod apps;
 pub(crate) mod audit_log;
+pub(crate) mod deleted_users;
 pub(crate) mod group_members;
 pub(crate) mod groups;
 pub(crate) mod letters;

@@ -1,5 +1,7 @@
 //! Accounts that admins make, reset and delete.
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection};
 use futures_util::future::join;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -159,6 +161,51 @@ async fn a_deleted_account_leaves_its_rows_on_the_log_and_nothing_else() {
     assert_eq!(row["details"]["handle"], "ada");
     let logins = Trail::of(&team.auth).list(&format!("?actor={user}&action=auth.login")).await;
     assert_eq!(logins.len(), 1, "what was done before is still on it");
+}
+
+#[tokio::test]
+async fn services_hear_who_was_deleted_in_that_order_and_where_they_left_off() {
+    let team = Team::start(&[]).await;
+    let service = team.auth.callers.service("functions");
+    let heard = async |after: i64| {
+        let path = format!("/internal/deleted-users?after={after}");
+        let answer: Value = team.auth.get_as(&path, &service).await.json().await.unwrap();
+        answer["users"].as_array().unwrap().clone()
+    };
+    let [ada, bob, eve] = team.three().await;
+    assert_eq!(heard(0).await, Vec::<Value>::new());
+
+    for user in [&eve, &ada] {
+        assert_eq!(team.delete(user).await.status(), 204);
+    }
+
+    let all = heard(0).await;
+    assert_eq!(all.iter().map(|user| &user["user_id"]).collect::<Vec<_>>(), [&json!(eve), &json!(ada)]);
+    assert_eq!(heard(all[0]["position"].as_i64().unwrap()).await, all[1..]);
+    let last = all[1]["position"].as_i64().unwrap();
+    assert_eq!(team.delete(&bob).await.status(), 204);
+    assert_eq!(heard(last).await[0]["user_id"], bob);
+}
+
+#[tokio::test]
+async fn who_was_deleted_before_that_was_noted_is_taken_from_the_log() {
+    let team = Team::start(&[]).await;
+    let user = team.register(ADA).await;
+    assert_eq!(team.delete(&user).await.status(), 204);
+    audited(&team, "auth.user_delete", &user).await;
+    let mut owner = PgConnection::establish(team.auth.database.owner_url().expose()).unwrap();
+
+    owner
+        .batch_execute(concat!(
+            include_str!("../../migrations/2026-11-26-400001_note_deleted_users/down.sql"),
+            include_str!("../../migrations/2026-11-26-400001_note_deleted_users/up.sql")
+        ))
+        .unwrap();
+
+    let service = team.auth.callers.service("functions");
+    let heard: Value = team.auth.get_as("/internal/deleted-users", &service).await.json().await.unwrap();
+    assert_eq!(heard["users"].as_array().unwrap().len(), 1);
+    assert_eq!(heard["users"][0]["user_id"], user);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ enum Access {
 }
 
 /// Every route of auth. The test fails when a documented one is missing here.
-const ROUTES: [(&str, &str, Access); 48] = [
+const ROUTES: [(&str, &str, Access); 49] = [
     ("POST", "/api/v1/auth/register", Access::Everyone),
     ("GET", "/api/v1/auth/prelogin", Access::Everyone),
     ("PUT", "/api/v1/auth/password", Access::People),
@@ -66,6 +66,7 @@ const ROUTES: [(&str, &str, Access); 48] = [
     ("GET", "/api/v1/audit/verify", Access::Admins),
     ("POST", "/internal/api-keys", Access::Services),
     ("POST", "/internal/audit", Access::Services),
+    ("GET", "/internal/deleted-users", Access::Services),
     ("GET", "/internal/revocations", Access::Services),
 ];
 

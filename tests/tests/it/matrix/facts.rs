@@ -108,7 +108,7 @@ const fn functions(method: &'static str, path: &'static str) -> Route {
 }
 
 /// Every route of every service. Those that end something come in an order in which each still finds what it ends.
-pub(crate) const ROUTES: [Route; 76] = [
+pub(crate) const ROUTES: [Route; 77] = [
     open("GET", "/health"),
     open("GET", "/api/openapi.json"),
     open("GET", "/api/v1/openapi.json"),
@@ -125,6 +125,7 @@ pub(crate) const ROUTES: [Route; 76] = [
     open("GET", "/.well-known/jwks.json"),
     inside("POST", "/internal/api-keys").with("{}"),
     inside("POST", "/internal/audit").with("{}"),
+    inside("GET", "/internal/deleted-users"),
     inside("GET", "/internal/revocations"),
     people("PUT", "/api/v1/auth/password").with("{}"),
     people("GET", "/api/v1/auth/sessions"),
