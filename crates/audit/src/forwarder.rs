@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use slipway_clients::{AuditClient, ClientError, SetupError};
@@ -33,13 +34,18 @@ impl AuditConfig {
         }
         Self { url }
     }
+
+    /// Returns where auth serves.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
 }
 
 /// Carries a service's events to auth: in order, and at least once.
 pub struct Forwarder {
     db: Database,
     auth: AuditClient,
-    signer: IdentitySigner,
+    signer: Arc<IdentitySigner>,
     audience: ServiceName,
     seal: AddressSeal,
 }
@@ -61,7 +67,7 @@ impl Forwarder {
     pub fn new(
         db: Database,
         config: &AuditConfig,
-        signer: IdentitySigner,
+        signer: Arc<IdentitySigner>,
         audience: ServiceName,
         seal: AddressSeal,
     ) -> Result<Self, SetupError> {

@@ -25,7 +25,8 @@ use crate::records::{Flusher, Records, Sweeper};
 use crate::routes;
 use crate::runner_id::RunnerId;
 use crate::service::{
-    AsyncRuns, Builds, Deployments, Executions, Functions, Invocations, RunsUnderway, Secrets, SigningKeys,
+    AsyncRuns, Builds, DeletedOwners, Deployments, Executions, Functions, Invocations, RunsUnderway, Secrets,
+    SigningKeys,
 };
 
 /// The tables of function-runner.
@@ -71,8 +72,12 @@ impl Service for FunctionRunner {
         let sweeper = Sweeper::new(db.clone(), Arc::clone(&clock), config.retention, &metrics)?;
         let parts = Parts::assemble(&config, &db, clock, &host, Arc::clone(&podman), stop.clone()).await?;
         tokio::spawn(sweeper.run(stop.clone()));
-        let forwarder =
-            Forwarder::new(db.clone(), &config.audit, host.signer, "auth".parse()?, host.addresses.clone())?;
+        let auth: ServiceName = "auth".parse()?;
+        let functions = Arc::clone(&parts.functions);
+        let deleted =
+            DeletedOwners::new(db.clone(), functions, &config.audit, Arc::clone(&host.signer), auth.clone())?;
+        tokio::spawn(deleted.remove_functions(stop.clone()));
+        let forwarder = Forwarder::new(db.clone(), &config.audit, host.signer, auth, host.addresses.clone())?;
         tokio::spawn(forwarder.run(stop));
 
         let readiness = readiness(db, podman, Arc::clone(&parts.builds));
@@ -113,7 +118,7 @@ impl Service for FunctionRunner {
 struct Host {
     runner: RunnerId,
     verifier: IdentityVerifier,
-    signer: IdentitySigner,
+    signer: Arc<IdentitySigner>,
     keys: Arc<SealingKeys>,
     /// Seals where requests come from, until auth has been told.
     addresses: AddressSeal,
@@ -132,7 +137,11 @@ impl Host {
         let trusted = TrustedKeys::load(&config.keys_dir)?;
         Ok(Self {
             runner: RunnerId::load_or_create(&config.state_dir)?,
-            signer: IdentitySigner::load_or_create(&config.keys_dir, name.clone(), Arc::clone(&clock))?,
+            signer: Arc::new(IdentitySigner::load_or_create(
+                &config.keys_dir,
+                name.clone(),
+                Arc::clone(&clock),
+            )?),
             verifier: IdentityVerifier::new(name, Arc::new(trusted), clock),
             keys: Arc::new(keys),
             addresses,

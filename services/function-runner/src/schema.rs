@@ -144,5 +144,12 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    deleted_owners (owner_id) {
+        owner_id -> Uuid,
+    }
+}
+
 diesel::joinable!(deployments -> functions (function_id));
 diesel::allow_tables_to_appear_in_same_query!(deployments, functions);
+diesel::allow_tables_to_appear_in_same_query!(deleted_owners, functions);

@@ -9,7 +9,7 @@ use slipway_config::Secret;
 use slipway_end_to_end::{Mode, Platform, eventually};
 use slipway_models::api_keys::{CreateApiKeyRequest, NewApiKeyBody, Scope};
 
-use crate::support::{sign_in, succeeds};
+use crate::support::{admin_token, sign_in, succeeds};
 
 async fn make(client: &Client, scopes: &[Scope]) -> NewApiKeyBody {
     let wanted = CreateApiKeyRequest { name: "ci".to_owned(), scopes: scopes.to_vec(), expires_at: None };
@@ -76,15 +76,6 @@ async fn a_disabled_owner_has_no_key_and_gets_it_back_when_let_in_again() {
     eventually("a refusal", async || (status().await == 401).then_some(())).await;
     put(true).await;
     eventually("admission", async || (status().await == 200).then_some(())).await;
-}
-
-async fn admin_token(platform: &Platform) -> String {
-    let login = slipway_models::auth::LoginRequest {
-        username: Some("admin".to_owned()),
-        password: Some(slipway_end_to_end::ADMIN_PASSWORD.to_owned()),
-        ..Default::default()
-    };
-    platform.anonymous().login(&login).await.unwrap().access_token
 }
 
 #[tokio::test]

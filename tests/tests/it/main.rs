@@ -11,6 +11,7 @@ mod chaos;
 mod confinement;
 mod crash;
 mod dart;
+mod deleted_account;
 mod deploy;
 mod egress;
 mod examples;

@@ -74,6 +74,16 @@ pub(crate) async fn token_of(platform: &Platform, name: &str) -> String {
     tokens["access_token"].as_str().unwrap().to_owned()
 }
 
+/// The first superuser's token.
+pub(crate) async fn admin_token(platform: &Platform) -> String {
+    let login = slipway_models::auth::LoginRequest {
+        username: Some("admin".to_owned()),
+        password: Some(ADMIN_PASSWORD.to_owned()),
+        ..Default::default()
+    };
+    platform.anonymous().login(&login).await.unwrap().access_token
+}
+
 /// Deploys a Python function and returns its id; it must become active.
 pub(crate) async fn deploy(platform: &Platform, token: &str, name: &str, main: &str) -> FunctionId {
     deploy_with(platform, token, name, main, None).await

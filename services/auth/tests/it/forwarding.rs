@@ -43,7 +43,7 @@ impl Told {
         let (keys, clock) = (auth.callers.keys_dir(), auth.clock.clone());
         let signer = IdentitySigner::load_or_create(keys, self.name.parse().unwrap(), clock).unwrap();
         let seal = self.seal(auth);
-        Forwarder::new(self.db.clone(), &config, signer, "auth".parse().unwrap(), seal).unwrap()
+        Forwarder::new(self.db.clone(), &config, Arc::new(signer), "auth".parse().unwrap(), seal).unwrap()
     }
 
     fn seal(&self, auth: &TestAuth) -> AddressSeal {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use slipway_audit::Action;
+use slipway_audit::{Action, Event};
 use slipway_db::{Database, DbError, PgConnection};
 use slipway_kernel::{FunctionId, Origin, Page, PageRequest, SharedClock, UserId};
 use slipway_models::functions::{DeploymentStatus, FunctionConfigPatch, FunctionStatus};
@@ -198,8 +198,18 @@ impl Functions {
         origin: Origin,
     ) -> Result<(), FunctionError> {
         let function = self.find(owner, id).await?;
-        self.delete_records(owner, id).await?;
         let event = trail::of_function(Action::FUNCTION_DELETE, &function, &origin, self.clock.now());
+        self.delete_with(owner, id, event).await
+    }
+
+    /// Deletes a function, as its owner would, whose owner's account was deleted.
+    pub(super) async fn delete_of_deleted(&self, owner: UserId, id: FunctionId) -> Result<(), FunctionError> {
+        let function = self.find(owner, id).await?;
+        self.delete_with(owner, id, trail::owner_deleted(&function, self.clock.now())).await
+    }
+
+    async fn delete_with(&self, owner: UserId, id: FunctionId, event: Event) -> Result<(), FunctionError> {
+        self.delete_records(owner, id).await?;
         let in_order = self.changes.lock().await;
         let images = self
             .db

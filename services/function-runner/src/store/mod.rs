@@ -1,6 +1,7 @@
 //! The only place with queries. Every one of a tenant's rows names its owner.
 
 pub(crate) mod async_runs;
+pub(crate) mod deleted_owners;
 pub(crate) mod deployments;
 pub(crate) mod executions;
 pub(crate) mod functions;
