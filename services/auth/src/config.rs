@@ -149,6 +149,22 @@ mod tests {
     }
 
     #[test]
+    fn passwords_are_hashed_at_a_cost_of_12_at_least() {
+        let read = |cost: &str| {
+            let settings = Settings::from_pairs([("AUTH_BCRYPT_COST", cost)]);
+            let mut reader = Reader::new(&settings);
+            let cost = Config::read(&mut reader).bcrypt_cost;
+            (cost, reader.finish().unwrap_err().to_string())
+        };
+        let none = Settings::default();
+        assert_eq!(Config::read(&mut Reader::new(&none)).bcrypt_cost, 12);
+        assert!(!read("12").1.contains("AUTH_BCRYPT_COST"));
+        for cost in ["11", "17"] {
+            assert!(read(cost).1.contains("AUTH_BCRYPT_COST must lie in 12..=16"));
+        }
+    }
+
+    #[test]
     fn verification_needs_letters_and_letters_need_to_say_where_they_are_from() {
         let faults = |more: &[(&str, &str)]| {
             let needed = [("AUTH_DATABASE_URL", "postgres://"), ("KEYS_DIR", "/keys")];

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use slipway_clients::platform::Client;
 use slipway_config::Secret;
 use slipway_end_to_end::{ADMIN_PASSWORD, Mode, Platform, eventually};
-use slipway_models::auth::{LoginRequest, REVOCATIONS_CHANNEL, TokenAnswer};
+use slipway_models::auth::{LoginRequest, REVOCATIONS_CHANNEL, TokenAnswer, UserType};
 use slipway_testkit::TestRedis;
+
+use crate::support::admin_token;
 
 async fn login(platform: &Platform) -> TokenAnswer {
     let (email, password) = (Some("ada@example.org".to_owned()), Some(ADMIN_PASSWORD.to_owned()));
@@ -96,12 +98,10 @@ async fn revocations_outlive_a_restart_of_all() {
 
 /// Asks auth for a change as the first superuser.
 async fn manage(platform: &Platform, method: Method, path: &str, body: Value) {
-    let (username, password) = (Some("admin".to_owned()), Some(ADMIN_PASSWORD.to_owned()));
-    let login = LoginRequest { username, password, ..LoginRequest::default() };
-    let admin = platform.anonymous().login(&login).await.unwrap();
+    let admin = admin_token(platform).await;
     let client = reqwest::Client::builder().build().unwrap();
     let request = client.request(method, format!("{}/api/v1/{path}", platform.gateway())).json(&body);
-    let answer = request.bearer_auth(admin.access_token).send().await.unwrap();
+    let answer = request.bearer_auth(admin).send().await.unwrap();
     assert!(answer.status().is_success(), "{path}: {}", answer.status());
 }
 
@@ -124,6 +124,29 @@ async fn a_change_of_grants_refuses_older_tokens_then_the_app_and_the_session_go
     at(&new.access_token).me().await.unwrap();
     let fault = at(&new.access_token).functions(None).await.unwrap_err();
     assert_eq!((fault.status(), fault.code()), (Some(403), Some("forbidden")));
+}
+
+#[tokio::test]
+async fn a_change_of_type_refuses_older_tokens_and_a_disabling_all() {
+    let platform = Platform::start(Mode::Standalone).await;
+    platform.sign_in("ada").await;
+    let old = login(&platform).await;
+    let at = |tokens: &TokenAnswer| platform.anonymous().with_token(Secret::new(tokens.access_token.clone()));
+    let refused = async |tokens: &TokenAnswer| {
+        let fault = eventually("a refusal", async || at(tokens).me().await.err()).await;
+        assert_eq!(fault.code(), Some("token_revoked"));
+    };
+    let change = format!("admin/users/{}", at(&old).me().await.unwrap().id);
+
+    manage(&platform, Method::PATCH, &change, json!({"user_type": "qvp"})).await;
+    refused(&old).await;
+    let new = platform.anonymous().refresh(&old.refresh_token).await.unwrap();
+    assert_eq!(at(&new).me().await.unwrap().user_type, UserType::Qvp);
+
+    manage(&platform, Method::PATCH, &change, json!({"is_active": false})).await;
+    refused(&new).await;
+    let fault = platform.anonymous().refresh(&new.refresh_token).await.err().unwrap();
+    assert_eq!(fault.code(), Some("refresh_expired"));
 }
 
 #[tokio::test]

@@ -201,12 +201,15 @@ fn config(database: &TestDatabase, callers: &Callers, settings: &[(&str, &str)])
         ("ADMIN_PASSWORD", PASSWORD),
     ];
     pairs.extend_from_slice(settings);
+    let is_cost_set = pairs.iter().any(|(name, _)| *name == "AUTH_BCRYPT_COST");
     let settings = Settings::from_pairs(pairs);
     let mut reader = Reader::new(&settings);
     let mut config = Config::read(&mut reader);
     reader.finish().unwrap();
-    // The lowest that bcrypt has: what is tested is not how long it takes.
-    config.bcrypt_cost = 4;
+    if !is_cost_set {
+        // The lowest that bcrypt has: what is tested is not how long it takes.
+        config.bcrypt_cost = 4;
+    }
     config
 }
 

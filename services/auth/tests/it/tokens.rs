@@ -69,7 +69,7 @@ async fn every_operation_on_tokens_is_counted() {
 }
 
 #[tokio::test]
-async fn the_database_holds_no_token_and_nothing_of_where_a_session_comes_from() {
+async fn the_database_holds_no_password_no_token_and_nothing_of_where_a_session_comes_from() {
     let auth = TestAuth::start().await;
     auth.register("ada@example.org").await;
     let request = auth.request(Method::POST, "/api/v1/auth/login");
@@ -90,10 +90,9 @@ async fn the_database_holds_no_token_and_nothing_of_where_a_session_comes_from()
     let rows = |table: &String| lines(&auth, &format!("SELECT row_to_json(t)::text AS line FROM {table} t"));
     let dump = tables.iter().flat_map(rows).collect::<Vec<_>>().join("\n").to_lowercase();
     assert!(dump.contains("ada@example.org"), "the dump is one");
-    for secret in
-        [&first, &second].iter().flat_map(|tokens| [&tokens["access_token"], &tokens["refresh_token"]])
-    {
-        let secret = secret.as_str().unwrap();
+    let tokens =
+        [&first, &second].into_iter().flat_map(|tokens| [&tokens["access_token"], &tokens["refresh_token"]]);
+    for secret in tokens.map(|token| token.as_str().unwrap()).chain([PASSWORD]) {
         for form in [secret.to_lowercase(), hex::encode(secret)] {
             assert!(!dump.contains(&form));
         }
