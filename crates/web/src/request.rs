@@ -68,17 +68,27 @@ pub struct RouteTemplate(pub Arc<str>);
 #[derive(Debug, Clone, Copy)]
 pub struct UsersOutcome;
 
-/// Headers that the answer gets, be it an error: put them into the request's extensions.
-#[derive(Debug, Clone)]
-pub struct AnswerHeaders(pub Vec<(HeaderName, HeaderValue)>);
+/// Headers that the answer gets, be it an error.
+#[derive(Debug, Default)]
+pub struct AnswerHeaders(Vec<(HeaderName, HeaderValue)>);
 
-impl<const N: usize> From<[(&'static str, String); N]> for AnswerHeaders {
-    /// A value that no header can hold is left out.
-    fn from(headers: [(&'static str, String); N]) -> Self {
+impl AnswerHeaders {
+    /// Adds headers to the answer of a request.
+    pub fn add(request: &HttpRequest, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
+        let mut extensions = request.extensions_mut();
+        if let Some(Self(before)) = extensions.get_mut() {
+            before.extend(headers);
+        } else {
+            extensions.insert(Self(headers.into_iter().collect()));
+        }
+    }
+
+    /// Adds headers that are known as text. A value that no header can hold is left out.
+    pub fn add_text(request: &HttpRequest, headers: impl IntoIterator<Item = (&'static str, String)>) {
         let header = |(name, value): (&'static str, String)| {
             Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
         };
-        Self(headers.into_iter().filter_map(header).collect())
+        Self::add(request, headers.into_iter().filter_map(header));
     }
 }
 

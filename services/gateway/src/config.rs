@@ -95,7 +95,7 @@ impl Config {
             functions: Peer::read(reader, "FUNCTIONS", 8103, 9103),
             routes_file,
             added_routes,
-            token_cache: reader.within("GATEWAY_TOKEN_CACHE", 10_000, 100..=1_000_000),
+            token_cache: reader.within("GATEWAY_TOKEN_CACHE", 20_000, 100..=1_000_000),
             max_in_flight: reader.within("GATEWAY_MAX_IN_FLIGHT", 256, 1..=1_000_000),
             limits: LimitsConfig::read(reader),
             api_key_cache: reader.within("GATEWAY_API_KEY_CACHE", 10_000, 100..=1_000_000),

@@ -13,7 +13,7 @@ use super::{
 use crate::{KeyError, jwks, jws, keys};
 
 /// Sessions times audiences that one service speaks for at a time; more are signed anew.
-const CAPACITY: usize = 10_000;
+const CAPACITY: usize = 20_000;
 
 /// Signs what a service says about who calls.
 ///

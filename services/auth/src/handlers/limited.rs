@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
-use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use actix_web::{FromRequest, HttpRequest};
 use slipway_kernel::ErrorCode;
 use slipway_web::{AnswerHeaders, Problem, RequestOrigin};
 
@@ -59,7 +59,7 @@ impl Gate {
         let Some(limits) = &self.limits else { return Ok(Pass(None)) };
         let limited = limits.count(route, &asker).await?;
         let headers = limited.verdict.headers(limited.policy.iter().copied());
-        self.request.extensions_mut().insert(AnswerHeaders::from(headers));
+        AnswerHeaders::add_text(&self.request, headers);
         if limited.verdict.is_admitted {
             return Ok(Pass(Some((limits.clone(), limited))));
         }

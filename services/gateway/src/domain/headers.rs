@@ -108,6 +108,12 @@ pub(crate) fn passes_from_functions(name: &str) -> bool {
     !OF_THE_HOST.contains(&name) && !name.starts_with("sec-")
 }
 
+/// Tells whether a header of another service's answer reaches the client. `name` is in lower case. What browsers are told
+/// of origins is the gateway's to say, for all services alike.
+pub(crate) fn passes_from_services(name: &str) -> bool {
+    !name.starts_with("access-control-") && name != "x-content-type-options"
+}
+
 fn passes(name: &str, hyphenated: &str, listed: &Listed) -> bool {
     !HOP_BY_HOP.contains(&hyphenated) && !listed.contains(name)
 }

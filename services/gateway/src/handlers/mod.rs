@@ -1,6 +1,7 @@
 //! The gateway's endpoints, one a file.
 
 mod body;
+mod browsers;
 mod docs;
 mod health;
 mod hosts;

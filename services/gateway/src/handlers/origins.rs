@@ -31,7 +31,7 @@ pub(super) fn check(request: &HttpRequest, shown: Option<&Shown<'_>>, origin: Ju
     if refused { Err(refusal()) } else { Ok(()) }
 }
 
-fn refusal() -> Problem {
+pub(super) fn refusal() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         ErrorCode::new("origin_refused"),

@@ -23,12 +23,12 @@ use slipway_telemetry::outgoing_headers;
 use slipway_web::{AnswerHeaders, Problem, RequestIdText, RouteTemplate, UsersOutcome};
 
 use super::body::{self, Taken};
-use super::{Hosts, origins};
+use super::{Hosts, browsers, origins};
 use crate::access::{Admitted, Guard, Needed, Refusal, Shown};
 use crate::api_keys::KeyFault;
 use crate::domain::cookies;
 use crate::domain::headers::{
-    Listed, names_signing_key, passes_from_functions, passes_inward, passes_outward,
+    Listed, names_signing_key, passes_from_functions, passes_from_services, passes_inward, passes_outward,
 };
 use crate::domain::origin::{Judged, Origins};
 use crate::domain::path::canonicalise;
@@ -88,6 +88,13 @@ pub(crate) async fn proxy(
     request.extensions_mut().insert(RouteTemplate(Arc::clone(&route.prefix)));
     let route = &*route;
     let origin = origins::judge(&request, &behind.origins);
+    // What a function says to browsers is its own.
+    if !route.is_content {
+        browsers::protect(&request, origin);
+        if browsers::is_preflight(&request) {
+            return browsers::preflight(origin);
+        }
+    }
     let refresh_cookie = refresh_cookie(&request, route)?;
     let client_address = request.peer_addr().map(|peer| client_address(&request, peer.ip(), &behind));
     let admitted = admit(&request, &guard, route, origin, refresh_cookie).await;
@@ -199,7 +206,7 @@ async fn limit(
     let asker = caller.map(|caller| Asker::Account(caller.user_id)).or(client_address.map(Asker::Address));
     let Some(asker) = asker else { return Ok(()) };
     let limited = limits.count(asker).await;
-    request.extensions_mut().insert(AnswerHeaders::from(limited.headers()));
+    AnswerHeaders::add_text(request, limited.headers());
     match limited.refused() {
         None => Ok(()),
         Some(wait) => {
@@ -361,7 +368,10 @@ fn outward(
         head.headers.get_all(http::header::CONNECTION).iter().map(HeaderValue::as_bytes),
     );
     for (name, value) in &head.headers {
-        let is_let_through = content.is_none() || passes_from_functions(name.as_str());
+        let is_let_through = match content {
+            Some(_) => passes_from_functions(name.as_str()),
+            None => passes_from_services(name.as_str()),
+        };
         if is_let_through && passes_outward(name.as_str(), &listed) {
             response.append_header((name.as_str(), value.as_bytes()));
         }

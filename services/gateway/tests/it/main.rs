@@ -4,6 +4,7 @@
 mod api_keys;
 mod auth_news;
 mod bodies;
+mod browsers;
 mod cookies;
 mod echo;
 mod failures;
