@@ -79,6 +79,8 @@ actions! {
     API_KEY_CREATE = "auth.api_key_create", Warning;
     /// Somebody deleted one of their API keys.
     API_KEY_DELETE = "auth.api_key_delete", Info;
+    /// The keys that sign access tokens are others: one was added or removed.
+    SIGNING_KEYS = "auth.signing_keys", Warning;
     /// The first superuser was made.
     SUPERUSER_CREATE = "auth.superuser_create", Warning;
 

@@ -22,9 +22,9 @@ use utoipa::openapi::OpenApi;
 use crate::config::Config;
 use crate::domain::PasswordPolicy;
 use crate::service::{
-    Accounts, ApiKeys, AuditLog, DetailsSeal, Grants, Groups, HashingOutcomes, LetterSender, LetterSettings,
-    Letters, Limits, LinkTokens, Networks, PasswordChanges, Passwords, People, Profiles, Purge, Recovery,
-    Revocations, Sessions, TokenOperations, Tokens, ensure_superuser, follow_signing_keys,
+    Accounts, ApiKeys, AuditLog, DetailsSeal, FollowedKeys, Grants, Groups, HashingOutcomes, LetterSender,
+    LetterSettings, Letters, Limits, LinkTokens, Networks, PasswordChanges, Passwords, People, Profiles,
+    Purge, Recovery, Revocations, Sessions, TokenOperations, Tokens, ensure_superuser,
 };
 use crate::{commands, routes};
 
@@ -166,7 +166,14 @@ impl Parts {
         context: &Context,
     ) -> Result<Self, BoxError> {
         let Context { clock, metrics, stop } = context;
-        tokio::spawn(follow_signing_keys(config.keys_dir.clone(), Arc::clone(&keys.issuer), stop.clone()));
+        let followed = FollowedKeys {
+            directory: config.keys_dir.clone(),
+            issuer: Arc::clone(&keys.issuer),
+            service: Auth::NAME.to_owned(),
+            db: db.clone(),
+            clock: Arc::clone(clock),
+        };
+        tokio::spawn(followed.follow(stop.clone()));
         let limits = limit(config, &keys, db, metrics)?;
         let letters = send_letters(config.letters.clone(), db, &keys, clock, stop)?;
         let profiles = Profiles::new(db.clone(), Arc::clone(&keys.sealing), Arc::clone(clock));

@@ -4,10 +4,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use slipway_config::Secret;
 use slipway_end_to_end::{ADMIN_PASSWORD, Mode, Platform, eventually};
 use slipway_models::auth::LoginRequest;
+
+use crate::support::admin_token;
 
 /// Runs a command on keys; returns what it says.
 fn keys(platform: &Platform, command: &str) -> String {
@@ -79,4 +81,14 @@ async fn a_new_key_takes_over_without_a_restart_and_tokens_of_the_old_one_live_o
     age(&file, Duration::from_hours(2));
     assert!(keys(&platform, "prune").contains("removed"));
     eventually("a key set of the new one", async || (kids(&platform).await == both[1..]).then_some(())).await;
+
+    let admin = admin_token(&platform).await;
+    let url = format!("{}/api/v1/audit?action=auth.signing_keys", platform.gateway());
+    let client = reqwest::Client::builder().build().unwrap();
+    eventually("both changes on the audit log", async || {
+        let rows: Value = client.get(&url).bearer_auth(&admin).send().await.unwrap().json().await.unwrap();
+        let recorded: Vec<_> = rows["items"].as_array()?.iter().map(|row| &row["details"]["keys"]).collect();
+        (recorded == [&json!(both[1..]), &json!(both)]).then_some(())
+    })
+    .await;
 }

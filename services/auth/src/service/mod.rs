@@ -42,7 +42,7 @@ pub(crate) use recovery::Recovery;
 pub(crate) use revocations::Revocations;
 pub(crate) use session_details::DetailsSeal;
 pub(crate) use sessions::Sessions;
-pub(crate) use signing_keys::follow_signing_keys;
+pub(crate) use signing_keys::FollowedKeys;
 pub(crate) use superuser::{Superuser, ensure_superuser};
 pub(crate) use token_operations::TokenOperations;
 pub(crate) use tokens::Tokens;
