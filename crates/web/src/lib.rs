@@ -10,6 +10,7 @@ mod problem;
 mod request;
 mod server;
 mod sse;
+mod strict;
 
 /// Statuses and headers, for services' errors: they need not know the framework.
 pub use actix_web::http;

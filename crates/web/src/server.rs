@@ -1,22 +1,36 @@
 //! A service's two listeners: the one that serves, and the private one for operations.
 
+use std::fmt::Debug;
+use std::future::ready;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::{HttpService, Request};
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, Response, Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
-use actix_web::{App, HttpServer, Resource};
+use actix_web::{App, Error, HttpServer, Resource};
 use futures_util::future::BoxFuture;
 use slipway_config::Reader;
 use slipway_telemetry::Metrics;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::{self, Readiness};
 use crate::request::{ServiceName, request_scope};
 use crate::sse::Stopping;
+use crate::strict::Strict;
 use crate::{Problem, method_not_allowed, no_such_route};
+
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Within this the head of a connection's first request is whole.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// How long a client may take to close its end after the server closed its own.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Where a service listens, and how it stops.
 #[derive(Debug, Clone)]
@@ -93,7 +107,7 @@ impl Application {
         let shown = measured.clone();
         let stopping = Stopping::default();
         let told = stopping.clone();
-        let serving = HttpServer::new(move || {
+        let serving = serve(listener, config, move || {
             App::new()
                 .app_data(ServiceName(service))
                 .app_data(measured.clone())
@@ -107,15 +121,7 @@ impl Application {
                 .default_service(web::to(no_such_route))
                 .configure(routes.clone())
                 .wrap(from_fn(request_scope))
-        })
-        .workers(config.workers)
-        .shutdown_timeout(config.drain.as_secs())
-        .h1_allow_half_closed(!config.ends_with_client)
-        .client_request_timeout(Duration::from_secs(10))
-        .keep_alive(Duration::from_secs(75))
-        .disable_signals()
-        .listen(listener)?
-        .run();
+        })?;
         let operations = HttpServer::new(move || {
             App::new()
                 .app_data(shown.clone())
@@ -174,6 +180,45 @@ impl Application {
 /// Makes a resource that answers methods it does not have with a problem (405).
 pub fn resource(path: &str) -> Resource {
     web::resource(path).default_service(web::to(method_not_allowed))
+}
+
+/// Serves as [`HttpServer`] does, which has no place for what reads a connection before it does: see [`Strict`].
+fn serve<F, A, S, B>(listener: TcpListener, config: &ServerConfig, app: F) -> io::Result<Server>
+where
+    F: Fn() -> A + Clone + Send + 'static,
+    A: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<Error> + 'static,
+    S::InitError: Debug,
+    S::Response: Into<Response<B>> + 'static,
+    S::Service: 'static,
+    <S::Service as actix_service::Service<Request>>::Future: 'static,
+    B: MessageBody + 'static,
+{
+    let builder =
+        Server::build().workers(config.workers).shutdown_timeout(config.drain.as_secs()).disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let half_closed = !config.ends_with_client;
+    let connections = move || {
+        let stopping = stopping.clone();
+        let app = app().into_factory().map_err(|fault| fault.into().error_response());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_WITHIN)
+            .client_disconnect_timeout(LINGER)
+            .h1_allow_half_closed(half_closed)
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(|stream: TcpStream| {
+            let peer = stream.peer_addr().ok();
+            ready(Ok((Strict::new(stream), peer)))
+        })
+        .and_then(http)
+    };
+    Ok(builder.listen("serving", listener, connections)?.run())
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

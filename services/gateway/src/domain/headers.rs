@@ -1,5 +1,7 @@
 //! Which headers pass the gateway.
 
+use std::borrow::Cow;
+
 use slipway_kernel::SigningKeyId;
 
 /// Headers that concern one connection only (RFC 9110, section 7.6.1).
@@ -16,10 +18,11 @@ const HOP_BY_HOP: [&str; 9] = [
 ];
 
 /// Requests: what the gateway writes itself, and the caller's credentials.
-const OURS: [&str; 12] = [
+const OURS: [&str; 13] = [
     "authorization",
     "content-length",
     "cookie",
+    "cookie2",
     "expect",
     "forwarded",
     "host",
@@ -80,12 +83,13 @@ impl Listed {
 
 /// Tells whether a client's header reaches a service. `name` is in lower case.
 ///
-/// A name with underscores is taken for the one with hyphens: some servers read them alike.
+/// A name with underscores or other signs is taken for the one with hyphens: some servers read them alike.
 pub(crate) fn passes_inward(name: &str, listed: &Listed) -> bool {
-    let hyphenated = name.replace('_', "-");
-    passes(name, &hyphenated, listed)
-        && !OURS.contains(&hyphenated.as_str())
-        && !IDENTITY.iter().any(|prefix| hyphenated.starts_with(prefix))
+    let hyphenated = hyphenate(name);
+    let plain = hyphenated.trim_matches('-');
+    passes(name, plain, listed)
+        && !OURS.contains(&plain)
+        && !IDENTITY.iter().any(|prefix| plain.starts_with(prefix))
 }
 
 /// Tells whether a header with which a client signs its call of a function reaches the function-runner: the id of a key.
@@ -114,6 +118,11 @@ pub(crate) fn passes_from_services(name: &str) -> bool {
     !name.starts_with("access-control-") && name != "x-content-type-options"
 }
 
+fn hyphenate(name: &str) -> Cow<'_, str> {
+    let is_sign = |letter: char| letter != '-' && !letter.is_ascii_alphanumeric();
+    if name.contains(is_sign) { name.replace(is_sign, "-").into() } else { name.into() }
+}
+
 fn passes(name: &str, hyphenated: &str, listed: &Listed) -> bool {
     !HOP_BY_HOP.contains(&hyphenated) && !listed.contains(name)
 }
@@ -132,6 +141,8 @@ mod tests {
             "x-user-id",
             "x_user_id",
             "x-user_id",
+            "x.user.id",
+            "x~user'id",
             "x-user",
             "x-user-",
             "x-userid",
@@ -146,6 +157,8 @@ mod tests {
             "cookie",
             "x-api-key",
             "x_api_key",
+            "_cookie_",
+            "authorization.",
         ] {
             assert!(!passes_inward(name, &nothing()), "{name}");
         }

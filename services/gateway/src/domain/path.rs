@@ -8,7 +8,7 @@ pub(crate) enum PathFault {
     /// It does not begin with `/`.
     #[error("the path must begin with /")]
     NotAbsolute,
-    /// A segment is empty, `.` or `..`.
+    /// A segment is empty, `.` or `..`, be it with parameters.
     #[error("the path holds an empty segment, . or ..")]
     Segment,
     /// A `%` is not followed by two hexadecimal digits.
@@ -39,6 +39,9 @@ const RESOURCES: [&str; 12] = [
     "users",
 ];
 
+/// What could make a segment of dots.
+const DECODED: [(&str, &str); 3] = [("%2e", "."), ("%2f", "/"), ("%5c", "\\")];
+
 /// Brings a path to its one form: refuses what could be read in two ways, decodes what need not be encoded
 /// (RFC 3986, section 6.2.2), and resolves the aliases of `/api`.
 pub(crate) fn canonicalise(path: &str) -> Result<Cow<'_, str>, PathFault> {
@@ -50,8 +53,7 @@ pub(crate) fn canonicalise(path: &str) -> Result<Cow<'_, str>, PathFault> {
     }
     let path = normalise(path)?;
     // What follows the last slash may be empty.
-    let hidden = |segment: &str| segment == "." || segment == "..";
-    if path.contains("//") || path.split('/').any(hidden) {
+    if path.contains("//") || path.split('/').any(is_dots) {
         return Err(PathFault::Segment);
     }
     Ok(resolve(path))
@@ -75,11 +77,24 @@ fn check_functions(path: &str) -> Result<(), PathFault> {
         if index < 2 && segment.contains('%') {
             return Err(PathFault::Hidden);
         }
-        if matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..") {
+    }
+    if path.contains('.') || path.contains('%') {
+        // As whoever decodes it would read it.
+        let decoded =
+            DECODED.iter().fold(path.to_ascii_lowercase(), |path, (code, sign)| path.replace(code, sign));
+        if decoded.split(['/', '\\']).any(is_dots) {
             return Err(PathFault::Segment);
         }
     }
     Ok(())
+}
+
+/// Tells a segment that others would resolve, be it with parameters (RFC 3986, section 3.3): some cut those off first.
+fn is_dots(segment: &str) -> bool {
+    let after = segment.strip_prefix("..").or_else(|| segment.strip_prefix('.'));
+    after.is_some_and(|after| {
+        after.is_empty() || [";", "%3B", "%3b"].iter().any(|sign| after.starts_with(sign))
+    })
 }
 
 fn normalise(path: &str) -> Result<Cow<'_, str>, PathFault> {
@@ -202,6 +217,9 @@ mod tests {
             ("/api/./v1", PathFault::Segment),
             ("/api/v1/../../x", PathFault::Segment),
             ("/..", PathFault::Segment),
+            ("/api/..;/x", PathFault::Segment),
+            ("/api/.;a=b", PathFault::Segment),
+            ("/api/..%3B/x", PathFault::Segment),
             ("/api/v1/%2e%2e/x", PathFault::Hidden),
             ("/api/v1/.%2E/x", PathFault::Hidden),
             ("/api%2fv1", PathFault::Hidden),
@@ -236,6 +254,11 @@ mod tests {
             ("/f/ada/hello/%2e%2E/x", PathFault::Segment),
             ("/f/ada/hello/.%2e", PathFault::Segment),
             ("/f/ada/hello/%2E", PathFault::Segment),
+            ("/f/ada/hello/..%2fx", PathFault::Segment),
+            ("/f/ada/hello/x%2F%2e.", PathFault::Segment),
+            ("/f/ada/hello/..%5cx", PathFault::Segment),
+            ("/f/ada/hello/..;x/y", PathFault::Segment),
+            ("/f/ada/hello/..%3bx/y", PathFault::Segment),
             ("/f/a%64a/hello", PathFault::Hidden),
             ("/f/ada/hell%6f/x", PathFault::Hidden),
             ("/f/ada/hello/%", PathFault::Encoding),

@@ -132,13 +132,13 @@ async fn functions_with_a_host_of_their_own_are_there_and_nothing_else_is() {
         assert_eq!(status(&gateway, host, "/f/ada/hello").await, 404, "{host}");
         assert_eq!(status(&gateway, host, "/api/docs").await, 200, "{host}");
     }
-    // What the request line says counts, whatever the header says.
+    // The request line may say it too, but not otherwise than the header.
     let absolute = "http://functions.example.org/f/eve/hostile";
-    assert_eq!(status(&gateway, "platform.example.org", absolute).await, 200);
-    assert_eq!(
-        status(&gateway, "functions.example.org", "http://platform.example.org/f/ada/hello").await,
-        404
-    );
+    assert_eq!(status(&gateway, "functions.example.org", absolute).await, 200);
+    assert_eq!(status(&gateway, "platform.example.org", absolute).await, 400);
+    let absolute = "http://platform.example.org/f/ada/hello";
+    assert_eq!(status(&gateway, "platform.example.org", absolute).await, 404);
+    assert_eq!(status(&gateway, "functions.example.org", absolute).await, 400);
 
     // It shares its host with other functions: it sets nothing for them either, but a page of its may run.
     let request = "GET /f/eve/hostile HTTP/1.1\r\nHost: functions.example.org\r\nConnection: close\r\n\r\n";

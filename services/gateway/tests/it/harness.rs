@@ -20,6 +20,7 @@ use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::echo::{self, Services};
+use crate::tap::{Tap, Tapped};
 
 /// The gateway, running for one test.
 pub(crate) struct TestGateway {
@@ -29,6 +30,8 @@ pub(crate) struct TestGateway {
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) services: Arc<Services>,
     pub(crate) issuer: AccessIssuer,
+    /// Where the services behind serve, all of them.
+    behind: SocketAddr,
     stop: CancellationToken,
     _keys: TempDir,
 }
@@ -58,6 +61,17 @@ impl TestGateway {
         gateway
     }
 
+    /// Starts the gateway with a tap before each service: of auth, and of the function-runner.
+    pub(crate) async fn start_tapped(settings: &[(&str, &str)]) -> (Self, [Tapped; 2]) {
+        let taps = [Tap::listen().await, Tap::listen().await];
+        let mut all = vec![("AUTH_URL", taps[0].url.as_str()), ("FUNCTIONS_URL", taps[1].url.as_str())];
+        all.extend_from_slice(settings);
+        let gateway = Self::start_unready(&all).await;
+        let tapped = taps.map(|tap| tap.forward_to(gateway.behind));
+        eventually(async || gateway.ready().await == 200).await;
+        (gateway, tapped)
+    }
+
     pub(crate) async fn start_unready(settings: &[(&str, &str)]) -> Self {
         let keys = tempfile::tempdir().unwrap();
         let clock = fixed_clock();
@@ -80,7 +94,8 @@ impl TestGateway {
             asked: AtomicUsize::new(0),
             pieces: AtomicUsize::new(0),
         });
-        let url = format!("http://{}", echo::serve(Arc::clone(&services)));
+        let behind = echo::serve(Arc::clone(&services));
+        let url = format!("http://{behind}");
         let stop = CancellationToken::new();
         let context =
             Context { clock: clock.clone(), metrics: Metrics::new("gateway").unwrap(), stop: stop.clone() };
@@ -89,7 +104,7 @@ impl TestGateway {
         let (address, operations) = (application.address(), application.operations_address());
         tokio::spawn(application.run_until_stopped(stop.clone()));
         let client = reqwest::Client::builder().build().unwrap();
-        Self { address, operations, client, clock, services, issuer, stop, _keys: keys }
+        Self { address, operations, client, clock, services, issuer, behind, stop, _keys: keys }
     }
 
     pub(crate) fn sign_in(&self) -> SignedIn {
@@ -137,18 +152,22 @@ pub(crate) fn issuer(keys: SigningKeys, clock: &Arc<FixedClock>) -> AccessIssuer
     AccessIssuer::new(keys, clock.clone())
 }
 
-/// Returns one of two RSA keys. Making one takes seconds, so all tests share them.
-pub(crate) fn access_key(which: usize) -> SigningKeys {
+const KEY_NAME: &str = "access-0.pem";
+
+/// Returns the file of one of two RSA keys. Making one takes seconds, so all tests share them.
+pub(crate) fn access_key_file(which: usize) -> &'static [u8] {
     static KEYS: [OnceLock<Vec<u8>>; 2] = [OnceLock::new(), OnceLock::new()];
-    const NAME: &str = "access-0.pem";
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join(NAME);
-    let key = KEYS[which].get_or_init(|| {
+    KEYS[which].get_or_init(|| {
         let directory = tempfile::tempdir().unwrap();
         SigningKeys::load_or_create(directory.path()).unwrap();
-        std::fs::read(directory.path().join(NAME)).unwrap()
-    });
-    std::fs::write(&path, key).unwrap();
+        std::fs::read(directory.path().join(KEY_NAME)).unwrap()
+    })
+}
+
+pub(crate) fn access_key(which: usize) -> SigningKeys {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(KEY_NAME);
+    std::fs::write(&path, access_key_file(which)).unwrap();
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     SigningKeys::load_or_create(directory.path()).unwrap()
 }
