@@ -228,7 +228,8 @@ impl AccessVerifier {
     /// [`TokenError::UnknownKey`] says that a newer key set may help.
     pub fn verify(&self, token: &str) -> Result<Arc<AccessClaims>, TokenError> {
         let claims = self.find_or_verify(token)?;
-        claims.lifetime().check(self.clock.now(), ACCESS_LIFETIME.num_seconds())?;
+        // No grace: whoever holds one that is over refreshes it.
+        claims.lifetime().check(self.clock.now(), ACCESS_LIFETIME.num_seconds(), 0)?;
         if self.revoked.covers(&claims) {
             return Err(TokenError::Revoked);
         }
@@ -258,5 +259,45 @@ impl AccessVerifier {
 
     fn key_set(&self) -> RwLockReadGuard<'_, KeySet> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_kernel::FixedClock;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_token_takes_no_place_among_those_that_were_verified() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(FixedClock::at(DateTime::UNIX_EPOCH + TimeDelta::days(20_000)));
+        let keys = SigningKeys::load_or_create(directory.path()).unwrap();
+        let issuer = AccessIssuer::new(keys, clock.clone());
+        let verifier = AccessVerifier::new(Arc::default(), clock, 10);
+        verifier.replace_keys(&issuer.jwks()).unwrap();
+        let grant = Grant {
+            token_id: TokenId::generate(),
+            user_id: UserId::generate(),
+            session_id: SessionId::generate(),
+            email: String::new(),
+            handle: "ada".into(),
+            user_type: UserType::Regular,
+            apps: [].into(),
+            generation: 0,
+        };
+        let good = issuer.issue(grant).unwrap().token;
+        let (message, signature) = good.rsplit_once('.').unwrap();
+        verifier.verify(&good).unwrap();
+
+        for number in 0..1000 {
+            let forged = format!("{message}.{number:04}{}", &signature[4..]);
+            for garbage in [forged, format!("{number}{good}"), format!("{number}.a.b"), number.to_string()] {
+                verifier.verify(&garbage).unwrap_err();
+            }
+        }
+
+        assert_eq!(verifier.verified.len(), 1);
+        assert!(verifier.verified.peek(&Fingerprint::of(&good).unwrap()).is_some(), "it was not pushed out");
     }
 }

@@ -26,13 +26,14 @@ pub(crate) struct Lifetime {
 }
 
 impl Lifetime {
-    /// Checks the times against the clock. `longest` is the longest life, in seconds, that the platform gives.
-    pub(crate) fn check(self, now: DateTime<Utc>, longest: i64) -> Result<(), TokenError> {
+    /// Checks the times against the clock. `longest` is the longest life that the platform gives, and `grace` for how
+    /// long a token is good after its end, both in seconds.
+    pub(crate) fn check(self, now: DateTime<Utc>, longest: i64, grace: i64) -> Result<(), TokenError> {
         let now = now.timestamp();
         if self.expires_at.saturating_sub(self.issued_at) > longest {
             return Err(TokenError::Claims);
         }
-        if now >= self.expires_at.saturating_add(LEEWAY) {
+        if now >= self.expires_at.saturating_add(grace) {
             return Err(TokenError::Expired);
         }
         if self.issued_at.max(self.not_before) > now.saturating_add(LEEWAY) {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::TokenError;
 use crate::fingerprint::{Fingerprint, VerifiedTokens};
-use crate::jws::{self, Lifetime};
+use crate::jws::{self, LEEWAY, Lifetime};
 
 /// Identities that one service remembers; more are verified anew.
 const CAPACITY: usize = 10_000;
@@ -35,11 +35,11 @@ impl IdentityVerifier {
     pub fn verify(&self, token: &str) -> Result<Arc<Identity>, TokenError> {
         let fingerprint = Fingerprint::of(token)?;
         if let Some((lifetime, identity)) = self.verified.get(&fingerprint) {
-            lifetime.check(self.clock.now(), LIFETIME)?;
+            lifetime.check(self.clock.now(), LIFETIME, LEEWAY)?;
             return Ok(identity);
         }
         let (lifetime, identity) = self.verify_new(token)?;
-        lifetime.check(self.clock.now(), LIFETIME)?;
+        lifetime.check(self.clock.now(), LIFETIME, LEEWAY)?;
         self.verified.insert(fingerprint, (lifetime, Arc::clone(&identity)));
         Ok(identity)
     }

@@ -37,8 +37,8 @@ fn a_token_is_good_for_an_hour_and_not_longer_though_it_was_verified_before() {
     let token = platform.issuer.issue(grant()).unwrap().token;
     platform.verifier.verify(&token).unwrap();
 
-    platform.clock.advance(TimeDelta::seconds(3600 + 4));
-    platform.verifier.verify(&token).expect("clocks may differ by 5 seconds");
+    platform.clock.advance(TimeDelta::seconds(3600 - 1));
+    platform.verifier.verify(&token).unwrap();
     platform.clock.advance(TimeDelta::seconds(1));
     assert_eq!(platform.verifier.verify(&token), Err(TokenError::Expired));
     assert_eq!(TokenError::Expired.code().as_str(), "token_expired");

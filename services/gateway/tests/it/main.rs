@@ -21,3 +21,5 @@ mod routes;
 mod smuggling;
 mod spoofing;
 mod tap;
+mod token_attacks;
+mod token_memory;
