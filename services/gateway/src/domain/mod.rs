@@ -6,3 +6,4 @@ pub(crate) mod host;
 pub(crate) mod origin;
 pub(crate) mod path;
 pub(crate) mod proxies;
+pub(crate) mod query;

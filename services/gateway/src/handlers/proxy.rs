@@ -33,6 +33,7 @@ use crate::domain::headers::{
 use crate::domain::origin::{Judged, Origins};
 use crate::domain::path::canonicalise;
 use crate::domain::proxies::TrustedProxies;
+use crate::domain::query::names_access_token;
 use crate::in_flight::{InFlight, Place};
 use crate::limits::{Asker, Limits};
 use crate::routes::{Access, Cookies, Limit, Route, Routes};
@@ -87,6 +88,12 @@ pub(crate) async fn proxy(
         .ok_or_else(|| Problem::not_found("there is nothing at this path"))?;
     request.extensions_mut().insert(RouteTemplate(Arc::clone(&route.prefix)));
     let route = &*route;
+    // A function's query is its own.
+    if !route.is_content && request.uri().query().is_some_and(names_access_token) {
+        return Err(Problem::invalid_request(
+            "an access token belongs in the authorization header, not in a URL",
+        ));
+    }
     let origin = origins::judge(&request, &behind.origins);
     // What a function says to browsers is its own.
     if !route.is_content {

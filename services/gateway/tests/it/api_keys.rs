@@ -14,7 +14,7 @@ use crate::echo::values;
 use crate::harness::{TestGateway, eventually, problem};
 
 /// A key that auth knows, for somebody who may use functions and the vault.
-fn add_key(gateway: &TestGateway, scopes: &[Scope]) -> (ApiKeySecret, KnownApiKey) {
+pub(crate) fn add_key(gateway: &TestGateway, scopes: &[Scope]) -> (ApiKeySecret, KnownApiKey) {
     let secret = ApiKeySecret::generate().unwrap();
     let key = KnownApiKey {
         id: ApiKeyId::generate(),

@@ -7,6 +7,7 @@ mod bodies;
 mod browsers;
 mod cases;
 mod cookies;
+mod credentials;
 mod echo;
 mod failures;
 mod functions;
