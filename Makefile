@@ -1,6 +1,6 @@
 # Everything a person or CI runs. Each recipe is a script that also works by itself.
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean-data test lint bench generate
+.PHONY: help up down status logs clean-data test lint bench fuzz generate
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ lint: ## Check format, clippy, layers, shell, licences and advisories
 
 bench: ## Measure what calls and deployments cost (THEMES="warm cold": only these)
 	@scripts/bench $(THEMES)
+
+fuzz: ## Fuzz what the gateway lets through, with a nightly toolchain (SECONDS=600: each target so long)
+	@scripts/fuzz $(SECONDS)
 
 generate: ## Write the generated files (OpenAPI)
 	@scripts/generate

@@ -10,7 +10,10 @@ mod problem;
 mod request;
 mod server;
 mod sse;
+#[cfg(not(any(test, fuzzing)))]
 mod strict;
+#[cfg(any(test, fuzzing))]
+pub mod strict;
 
 /// Statuses and headers, for services' errors: they need not know the framework.
 pub use actix_web::http;

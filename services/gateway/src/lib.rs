@@ -9,6 +9,8 @@ mod domain;
 mod handlers;
 mod in_flight;
 mod limits;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod routes;
 mod upstream;
 

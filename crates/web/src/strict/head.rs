@@ -60,6 +60,12 @@ impl Head {
         }
     }
 
+    /// Tells whether there is a request line.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn has_begun(&self) -> bool {
+        self.line.is_some()
+    }
+
     /// Reads a line, without its end. Returns what follows the head once that is whole. Names and values that could
     /// mean nothing here are left to the server, which refuses control characters, folded lines and the like.
     pub(super) fn read_line(&mut self, line: &[u8]) -> Result<Option<Body>, Fault> {

@@ -55,6 +55,22 @@ impl Messages {
         }
     }
 
+    /// Tells whether no request has begun that has not ended.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn is_between(&self) -> bool {
+        match self.at {
+            At::Head => !self.head.has_begun() && self.line.iter().all(|byte| *byte == b'\r'),
+            At::Over => true,
+            At::Sized(_) | At::Chunks(_) | At::Opaque | At::Fault => false,
+        }
+    }
+
+    /// Tells whether what comes is no HTTP any more.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn is_opaque(&self) -> bool {
+        matches!(self.at, At::Opaque)
+    }
+
     /// Reads what came. Returns how much of it passes: all of it while the connection stands open.
     pub(super) fn take(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;

@@ -8,6 +8,8 @@
 mod chunks;
 mod head;
 mod messages;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -56,6 +56,10 @@ pub(crate) fn canonicalise(path: &str) -> Result<Cow<'_, str>, PathFault> {
     if path.contains("//") || path.split('/').any(is_dots) {
         return Err(PathFault::Segment);
     }
+    // It may be one of functions, once decoded.
+    if let Some(function) = path.strip_prefix("/f/") {
+        check_functions(function)?;
+    }
     Ok(resolve(path))
 }
 
@@ -260,6 +264,8 @@ mod tests {
             ("/f/ada/hello/..;x/y", PathFault::Segment),
             ("/f/ada/hello/..%3bx/y", PathFault::Segment),
             ("/f/a%64a/hello", PathFault::Hidden),
+            ("/%66/a%C3%A9/hello", PathFault::Hidden),
+            ("/%66/ada/../hello", PathFault::Segment),
             ("/f/ada/hell%6f/x", PathFault::Hidden),
             ("/f/ada/hello/%", PathFault::Encoding),
             ("/f/ada/hello/%zz", PathFault::Encoding),

@@ -1,0 +1,85 @@
+//! What must hold of any bytes, for fuzzing (`scripts/fuzz`) and for the corpus that it left.
+
+use actix_http::ServiceConfig;
+use actix_http::h1::{Codec, Message, MessageType};
+use actix_web::rt::System;
+use actix_web::web::BytesMut;
+use tokio_util::codec::Decoder as _;
+
+use super::messages::{Messages, Standing};
+
+thread_local! {
+    /// The server's settings, which keep a clock and so need a system to be made in.
+    static SETTINGS: ServiceConfig = System::new().block_on(async { ServiceConfig::default() });
+}
+
+/// Checks that requests are read the same in whatever pieces they come, and that the server takes each to end where it
+/// ends here. The first byte says how long the pieces are.
+///
+/// # Panics
+///
+/// Where that does not hold.
+pub fn check(input: &[u8]) {
+    let Some((piece, bytes)) = input.split_first() else { return };
+    let mut whole = Messages::default();
+    let passes = whole.take(bytes);
+    let mut messages = Messages::default();
+    let mut taken = 0;
+    for piece in bytes.chunks(usize::from(*piece).max(1)) {
+        taken += messages.take(piece);
+        if messages.standing() != Standing::Open {
+            break;
+        }
+    }
+    assert_eq!((taken, messages.standing()), (passes, whole.standing()), "in pieces");
+    check_ends(&bytes[..passes]);
+}
+
+/// Reads byte by byte, and has the server read along: between two requests here it is between two as well, and in one
+/// here it is in one.
+fn check_ends(bytes: &[u8]) {
+    let mut messages = Messages::default();
+    let mut server = Codec::new(SETTINGS.with(ServiceConfig::clone));
+    let mut unread = BytesMut::new();
+    let mut is_between = true;
+    for (index, byte) in bytes.iter().enumerate() {
+        messages.take(&[*byte]);
+        unread.extend_from_slice(&[*byte]);
+        loop {
+            match server.decode(&mut unread) {
+                Ok(Some(Message::Item(_))) => is_between = server.message_type() == MessageType::None,
+                Ok(Some(Message::Chunk(Some(_)))) => {}
+                Ok(Some(Message::Chunk(None))) => is_between = true,
+                Ok(None) => break,
+                // It may refuse more: it closes the connection then.
+                Err(_) => return,
+            }
+        }
+        if messages.is_opaque() {
+            return;
+        }
+        let is_empty = unread.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        assert_eq!(
+            messages.is_between(),
+            is_between && is_empty,
+            "after {:?}",
+            String::from_utf8_lossy(&bytes[..=index])
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_hold_of_all_that_fuzzing_came_across() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/connections");
+        let mut inputs = 0;
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            check(&std::fs::read(entry.unwrap().path()).unwrap());
+            inputs += 1;
+        }
+        assert!(inputs > 10, "the corpus is there");
+    }
+}
