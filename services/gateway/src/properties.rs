@@ -1,11 +1,15 @@
 //! What must hold of any request, for fuzzing (`scripts/fuzz`) and for the corpus that it left.
 
+use std::sync::LazyLock;
+
 use http::HeaderName;
 
 use crate::domain::headers::{Listed, names_signing_key, passes_inward};
 use crate::domain::path::canonicalise;
 use crate::domain::query::names_access_token;
-use crate::routes;
+use crate::routes::RouteTable;
+
+static ROUTES: LazyLock<RouteTable> = LazyLock::new(RouteTable::of_the_platform);
 
 /// What no client says to a service. The first are beginnings of names.
 const NEVER_BEGINS: [&str; 3] = ["x-user", "x-slipway", "x-forwarded"];
@@ -80,9 +84,9 @@ fn check_route(path: &str) {
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     let longest = ends
         .map(|end| &path[..end])
-        .rfind(|prefix| routes::find(prefix).is_some_and(|route| route.prefix == *prefix));
-    let found = routes::find(path);
-    assert_eq!(found.map(|route| route.prefix), longest, "{path:?}");
+        .rfind(|prefix| ROUTES.find(prefix).is_some_and(|route| *route.prefix == **prefix));
+    let found = ROUTES.find(path);
+    assert_eq!(found.map(|route| &*route.prefix), longest, "{path:?}");
     let is_content = path == "/f" || path.starts_with("/f/");
     assert_eq!(found.is_some_and(|route| route.is_content), is_content, "{path:?}");
 }

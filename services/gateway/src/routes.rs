@@ -99,6 +99,17 @@ impl RouteTable {
         Self(routes.into_iter().map(Arc::new).collect())
     }
 
+    /// Makes the table of the platform's routes alone, which lead nowhere.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn of_the_platform() -> Self {
+        #[expect(clippy::unwrap_used, reason = "these are names of services")]
+        let service = |name: &str| {
+            let replicas = Replicas::new([http::uri::Authority::from_static("127.0.0.1:1")]);
+            Arc::new(Service { name: name.parse().unwrap(), replicas })
+        };
+        Self::new(&Services { auth: service("auth"), functions: service("functions") }, &[])
+    }
+
     /// Finds the route of a canonical path: that with the longest prefix.
     pub(crate) fn find(&self, path: &str) -> Option<&Arc<Route>> {
         self.0.iter().find(|route| covers(&route.prefix, path))
@@ -199,21 +210,9 @@ mod tests {
     use super::*;
     use crate::domain::path::canonicalise;
 
-    fn services() -> Services {
-        let service = |name: &str| {
-            let replicas = Replicas::new(["127.0.0.1:1".parse().unwrap()]);
-            Arc::new(Service { name: name.parse().unwrap(), replicas })
-        };
-        Services { auth: service("auth"), functions: service("functions") }
-    }
-
-    fn table() -> RouteTable {
-        RouteTable::new(&services(), &[])
-    }
-
     #[test]
     fn the_longest_prefix_decides_and_ends_at_a_segment() {
-        let table = table();
+        let table = RouteTable::of_the_platform();
         let access = |path| table.find(path).map(|route| route.access);
         let body_limit = |path| table.find(path).map(|route| route.body_limit);
         assert_eq!(access("/api/v1/auth/login"), Some(Access::Public));
@@ -231,7 +230,7 @@ mod tests {
 
     #[test]
     fn the_refresh_cookie_goes_to_two_routes_of_auth_alone() {
-        let table = table();
+        let table = RouteTable::of_the_platform();
         let passes = |route: &&Arc<Route>| route.cookies == Cookies::RefreshToken;
         let mut prefixes: Vec<_> = table.0.iter().filter(passes).map(|route| &*route.prefix).collect();
         prefixes.sort_unstable();
@@ -245,7 +244,7 @@ mod tests {
 
     #[test]
     fn every_route_is_canonical_and_unlike_the_others() {
-        let table = table();
+        let table = RouteTable::of_the_platform();
         for (index, route) in table.0.iter().enumerate() {
             assert_eq!(canonicalise(&route.prefix).as_deref(), Ok(&*route.prefix));
             assert!(table.0[..index].iter().all(|other| other.prefix != route.prefix), "{}", route.prefix);
@@ -256,7 +255,8 @@ mod tests {
     fn a_route_of_everything_leaves_the_others_theirs() {
         let added =
             file::read("[[route]]\nprefix = '/'\nservice = 'site'\nupstreams = ['http://10.0.0.1:80']");
-        let table = RouteTable::new(&services(), &added.unwrap());
+        let mut table = RouteTable::of_the_platform();
+        table.0.extend(file::to_routes(&added.unwrap()).into_iter().map(Arc::new));
         let service = |path| table.find(path).map(|route| route.service.name.to_string());
         assert_eq!(service("/").as_deref(), Some("site"));
         assert_eq!(service("/about/us").as_deref(), Some("site"));
