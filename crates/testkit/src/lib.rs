@@ -11,6 +11,7 @@ mod callers;
 mod database;
 mod redis;
 mod smtp;
+pub mod tls;
 
 pub use callers::{Callers, TestCaller};
 pub use database::TestDatabase;

@@ -1,19 +1,16 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::tls::{AUTHORITY, CERTIFICATE, KEY, certify};
+
 /// Far above what a start takes.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-const AUTHORITY: &str = "authority.pem";
-const CERTIFICATE: &str = "server.pem";
-const KEY: &str = "server.key";
 
 /// A Redis server of one test's own, on a port of its own, which can be stopped and started. It keeps nothing.
 pub struct TestRedis {
@@ -34,7 +31,7 @@ impl TestRedis {
     /// Starts a server that listens for TLS too, with a certificate for 127.0.0.1 of an authority of its own.
     pub fn start_with_tls() -> Self {
         let directory = directory();
-        certify(directory.path());
+        certify(directory.path(), "IP:127.0.0.1");
         let mut redis = Self { port: free_port(), tls_port: Some(free_port()), server: None, directory };
         redis.start();
         redis
@@ -138,26 +135,4 @@ fn free_port() -> u16 {
 
 fn directory() -> TempDir {
     tempfile::tempdir().unwrap_or_else(|fault| panic!("a directory for Redis: {fault}"))
-}
-
-/// Makes an authority, and a certificate of its for 127.0.0.1.
-fn certify(directory: &Path) {
-    // Two authorities of one name would be told apart by their keys alone.
-    let name = directory.file_name().unwrap_or_default().display();
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    let commands = [
-        format!("req -x509 {key} -keyout authority.key -out {AUTHORITY} -days 2 -subj /CN={name}"),
-        format!(
-            "req {key} -keyout {KEY} -out request.pem -subj /CN=redis -addext subjectAltName=IP:127.0.0.1"
-        ),
-        format!(
-            "x509 -req -in request.pem -copy_extensions copy -CA {AUTHORITY} -CAkey authority.key -days 2 \
-             -out {CERTIFICATE}"
-        ),
-    ];
-    for command in commands {
-        let done = Command::new("openssl").args(command.split(' ')).current_dir(directory).output();
-        let done = done.unwrap_or_else(|fault| panic!("openssl: {fault}: run scripts/install-packages"));
-        assert!(done.status.success(), "openssl {command}: {}", String::from_utf8_lossy(&done.stderr));
-    }
 }

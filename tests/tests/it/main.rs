@@ -23,6 +23,7 @@ mod letters;
 mod limits;
 mod main_job;
 mod matrix;
+mod nginx;
 mod outage;
 mod records;
 mod revocation;

@@ -69,11 +69,14 @@ impl FollowedKeys {
 }
 
 fn take(directory: &Path, issuer: &AccessIssuer) -> Result<Option<Vec<String>>, KeyError> {
-    if issuer.keys().are_those_in(directory)? {
+    let before = issuer.keys();
+    if before.are_those_in(directory)? {
         return Ok(None);
     }
     let keys = SigningKeys::load(directory)?;
-    let kids = keys.jwks().keys.iter().map(|key| key.kid.clone()).collect();
+    let kids = |keys: &SigningKeys| keys.jwks().keys.iter().map(|key| key.kid.clone()).collect::<Vec<_>>();
+    let (old, new) = (kids(&before), kids(&keys));
     issuer.replace_keys(keys);
-    Ok(Some(kids))
+    // A file of another age may hold the same key.
+    Ok((new != old).then_some(new))
 }
