@@ -62,7 +62,7 @@ impl Nginx {
             .args(["-p", &path(""), "-c", "nginx.conf", "-e", "error.log"])
             .stdin(Stdio::null())
             .spawn()
-            .unwrap_or_else(|fault| panic!("nginx: {fault}: run scripts/install-packages test"));
+            .unwrap();
         let authority = std::fs::read(directory.path().join(tls::AUTHORITY)).unwrap();
         let client = Client::builder()
             .add_root_certificate(reqwest::Certificate::from_pem(&authority).unwrap())

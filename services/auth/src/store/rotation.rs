@@ -46,14 +46,16 @@ pub(crate) fn use_up(
             <users::Row as Selectable<Pg>>::construct_selection(),
         ),
     };
-    let row: Option<(sessions::Row, users::Row, Option<Vec<Option<String>>>)> =
-        statement.get_result(connection).optional()?;
+    let row: Option<Row> = statement.get_result(connection).optional()?;
     Ok(row.map(|(session, user, names)| UsedUp {
         session: session.into(),
         user: Credentials::from(user).user,
         apps_of_groups: names.map(|names| from_names(&names.into_iter().flatten().collect::<Vec<_>>())),
     }))
 }
+
+/// The session, the account, and what its groups state: a group that states no app has none for one.
+type Row = (sessions::Row, users::Row, Option<Vec<Option<String>>>);
 
 #[derive(QueryId)]
 struct UseUp {

@@ -233,8 +233,7 @@ async fn admit(
 ) -> Result<Option<Admitted>, Problem> {
     let needed = match route.access {
         Access::Public => return Ok(None),
-        Access::SignedIn => None,
-        Access::Optional(None) => None,
+        Access::SignedIn | Access::Optional(None) => None,
         Access::App(app) | Access::Optional(Some(app)) => Some(Needed { app, reach: reach(request, route) }),
     };
     let shown = shown(request, route);
@@ -360,13 +359,13 @@ struct Content {
     is_beside_platform: bool,
 }
 
-/// Makes the answer that the client sees. The request keeps what it `held` until its end.
+/// Makes the answer that the client sees. The request keeps its `places` until its end.
 fn outward(
     answer: Response<Incoming>,
     method: &Method,
     patience: Patience,
     content: Option<Content>,
-    held: (Option<Place>, Turn),
+    places: (Option<Place>, Turn),
 ) -> HttpResponse {
     let (head, body) = answer.into_parts();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -391,7 +390,7 @@ fn outward(
     let stated = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let length = if *method == Method::HEAD { stated } else { body.size_hint().exact() };
     let stream = answer_stream(body, patience).inspect(move |_| {
-        let _until_the_end = &held;
+        let _until_the_end = &places;
     });
     match length {
         Some(length) => response.body(SizedStream::new(length, stream)),

@@ -135,7 +135,7 @@ fn check(entry: Entry, before: &[AddedRoute]) -> Result<AddedRoute, Vec<String>>
     for url in &entry.upstreams {
         match authority(url) {
             Some(authority) if upstreams.contains(&authority) => {
-                faults.push(format!("{url} stands here twice"))
+                faults.push(format!("{url} stands here twice"));
             }
             Some(authority) => upstreams.push(authority),
             None => faults.push(format!("upstream {url} must be of the form http://host:port")),

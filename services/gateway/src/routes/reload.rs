@@ -67,7 +67,7 @@ impl Reload {
                 tracing::info!(%path, routes = added.len(), "routes were taken anew");
             }
             Err(fault) => {
-                tracing::error!(%path, error = %fault, "routes stay as they were: the file is at fault")
+                tracing::error!(%path, error = %fault, "routes stay as they were: the file is at fault");
             }
         }
     }

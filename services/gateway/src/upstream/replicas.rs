@@ -17,7 +17,7 @@ const MOST_CREDIT: u32 = 10 * RETRY_COSTS;
 
 /// The replicas of one service.
 pub(crate) struct Replicas {
-    replicas: Box<[Arc<Replica>]>,
+    all: Box<[Arc<Replica>]>,
     /// Where the look for the one with the least to do begins: of equals each has its turn.
     next: AtomicUsize,
     credit: AtomicU32,
@@ -50,7 +50,7 @@ impl Replicas {
             Arc::new(Replica { authority, under_way: AtomicUsize::new(0), circuit: Mutex::default() })
         };
         Self {
-            replicas: authorities.into_iter().map(replica).collect(),
+            all: authorities.into_iter().map(replica).collect(),
             next: AtomicUsize::new(0),
             credit: AtomicU32::new(MOST_CREDIT),
         }
@@ -66,7 +66,7 @@ impl Replicas {
 
     /// Tells whether there is another where one fails.
     pub(crate) fn are_several(&self) -> bool {
-        self.replicas.len() > 1
+        self.all.len() > 1
     }
 
     /// Chooses another replica than the one that failed, where there is one and the budget allows a second try.
@@ -78,9 +78,9 @@ impl Replicas {
 
     fn choose_but(&self, failed: Option<&Arc<Replica>>, now: Instant) -> Result<Turn, NoReplica> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
-        let count = self.replicas.len();
+        let count = self.all.len();
         let mut candidates: Vec<&Arc<Replica>> = (0..count)
-            .map(|offset| &self.replicas[(start.wrapping_add(offset)) % count])
+            .map(|offset| &self.all[(start.wrapping_add(offset)) % count])
             .filter(|replica| failed.is_none_or(|failed| !Arc::ptr_eq(failed, replica)))
             .collect();
         candidates.sort_by_key(|replica| replica.under_way.load(Ordering::Relaxed));
@@ -160,9 +160,9 @@ mod tests {
         assert_eq!(hosts, ["10.0.0.0", "10.0.0.1", "10.0.0.2"]);
         drop(turns);
         let busy: Vec<_> = (0..6).map(|_| three.choose(now).unwrap()).collect();
-        assert!(three.replicas.iter().all(|replica| replica.under_way.load(Ordering::Relaxed) == 2));
+        assert!(three.all.iter().all(|replica| replica.under_way.load(Ordering::Relaxed) == 2));
         drop(busy);
-        assert!(three.replicas.iter().all(|replica| replica.under_way.load(Ordering::Relaxed) == 0));
+        assert!(three.all.iter().all(|replica| replica.under_way.load(Ordering::Relaxed) == 0));
     }
 
     #[test]
