@@ -29,7 +29,13 @@ pub(crate) async fn measure() {
     let directory = tempfile::tempdir().expect("a directory");
     let behind = Behind::start(&directory);
     let upstream = format!("http://127.0.0.1:{}", behind.port);
-    let settings = [("GATEWAY_WORKERS", "1"), ("FUNCTIONS_URL", upstream.as_str())];
+    // The limits count, and are not reached.
+    let settings = [
+        ("GATEWAY_WORKERS", "1"),
+        ("FUNCTIONS_URL", upstream.as_str()),
+        ("GATEWAY_LIMITS", "true"),
+        ("GATEWAY_LIMIT_PER_ACCOUNT", "10000000"),
+    ];
     let platform = Platform::start_with(Mode::Separate, &settings).await;
     pin(platform.process_of("slipway-gateway"), PROXY);
     let token = platform.token_of("proxy").await;
