@@ -89,8 +89,9 @@ impl DeletedOwners {
         }
     }
 
+    /// One that cannot be deleted does not keep the others.
     async fn remove(&self) -> Result<(), FunctionError> {
-        let mut after = None;
+        let (mut after, mut removed) = (None, Ok(()));
         loop {
             let functions = self
                 .db
@@ -98,14 +99,14 @@ impl DeletedOwners {
                     store::deleted_owners::list_functions(connection, after, AT_A_TIME)
                 })
                 .await?;
-            let Some((_, last)) = functions.last() else { return Ok(()) };
+            let Some((_, last)) = functions.last() else { return removed };
             after = Some(*last);
             for (owner, id) in functions {
                 match self.functions.delete_of_deleted(owner, id).await {
                     Ok(()) => tracing::info!(function.id = %id, "deleted a function whose owner was deleted"),
                     // Its owner was faster.
                     Err(FunctionError::NotFound) => {}
-                    Err(fault) => return Err(fault),
+                    Err(fault) => removed = Err(fault),
                 }
             }
         }
