@@ -173,7 +173,10 @@ async fn send(
     head.uri = Uri::from_parts(uri).map_err(Problem::internal)?;
     let outcome = client.send(Request::from_parts(head, body.into_body()), route.timeout).await;
     match &outcome {
-        Ok(answer) if is_own_failure(answer) => turn.failed(Instant::now()),
+        // Where there is no other, some request that it fails on must not keep it from all the rest.
+        Ok(answer) if route.service.replicas.are_several() && is_own_failure(answer) => {
+            turn.failed(Instant::now());
+        }
         Ok(_) => turn.succeeded(),
         // The client's doing.
         Err(UpstreamError::Body(_)) => {}

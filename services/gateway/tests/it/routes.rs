@@ -16,6 +16,10 @@ use crate::raw;
 
 /// A service that answers with what it was asked, and counts.
 async fn service() -> (String, Arc<AtomicUsize>) {
+    service_that_answers("200 OK").await
+}
+
+async fn service_that_answers(status: &'static str) -> (String, Arc<AtomicUsize>) {
     let (listener, url) = raw::listen().await;
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
@@ -24,7 +28,7 @@ async fn service() -> (String, Arc<AtomicUsize>) {
             let (mut stream, head) = raw::accept_head(&listener).await;
             count.fetch_add(1, Ordering::SeqCst);
             let answer = format!(
-                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{head}",
+                "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{head}",
                 head.len()
             );
             stream.write_all(answer.as_bytes()).await.unwrap();
@@ -169,4 +173,15 @@ async fn a_service_whose_replicas_all_fail_is_left_alone_for_a_moment() {
         assert!(answer.headers().contains_key("retry-after"));
         assert_eq!(problem(answer).await, (503, "unavailable".to_owned()));
     }
+}
+
+#[tokio::test]
+async fn a_lone_service_that_fails_by_itself_goes_on_being_asked() {
+    let (failing, asked) = service_that_answers("500 Internal Server Error").await;
+    let (gateway, ..) = start(&route("/reports", &[&failing], "")).await;
+    let caller = gateway.sign_in();
+    for _ in 0..8 {
+        assert_eq!(status(&gateway, "/reports", &caller).await, 500);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 8);
 }
