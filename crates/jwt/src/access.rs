@@ -236,6 +236,11 @@ impl AccessVerifier {
         Ok(claims)
     }
 
+    /// Tells whether a token that was good has been revoked since.
+    pub fn is_revoked(&self, claims: &AccessClaims) -> bool {
+        self.revoked.covers(claims)
+    }
+
     fn find_or_verify(&self, token: &str) -> Result<Arc<AccessClaims>, TokenError> {
         let fingerprint = Fingerprint::of(token)?;
         let generation = self.key_set().generation;

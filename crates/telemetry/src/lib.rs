@@ -6,6 +6,7 @@
 //!
 //! Each service keeps a [`Metrics`] of its own, so that several live in one process.
 
+mod answered;
 mod blocking;
 mod config;
 mod json;
@@ -15,11 +16,12 @@ mod setup;
 #[cfg(test)]
 mod tests;
 
+pub use answered::{Answered, TraceContext, is_routine, log_answered};
 pub use blocking::spawn_blocking;
 pub use config::{LogFormat, TelemetryConfig};
 pub use metrics::{InFlight, Metrics, MetricsError};
 pub use request::{IncomingRequest, end_request, outgoing_headers, request_span};
-pub use setup::{Guard, InitError, init};
+pub use setup::{Guard, InitError, exports_spans, init};
 
 // What callers hold and observe; one version of the crate for all.
 pub use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};

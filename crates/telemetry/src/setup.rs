@@ -1,4 +1,5 @@
 use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
@@ -13,6 +14,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+use crate::answered::{gather_lines, write_waiting};
 use crate::json::JsonLayer;
 use crate::{LogFormat, TelemetryConfig};
 
@@ -36,16 +38,28 @@ pub struct Guard(pub(crate) SdkTracerProvider);
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        write_waiting();
         if let Err(fault) = self.0.shutdown_with_timeout(FLUSH_WITHIN) {
             tracing::warn!(error = %fault, "spans could not all be exported");
         }
     }
 }
 
+static EXPORTS_SPANS: AtomicBool = AtomicBool::new(false);
+
+/// Tells whether spans go anywhere: without an endpoint nobody reads them but the log.
+pub fn exports_spans() -> bool {
+    EXPORTS_SPANS.load(Ordering::Relaxed)
+}
+
 /// Starts telemetry for the whole process: logs go to standard output, spans to the OTLP endpoint, panics to the log.
 pub fn init(config: &TelemetryConfig) -> Result<Guard, InitError> {
     let provider = tracer_provider(config)?;
     subscriber(config, &provider, std::io::stdout).try_init()?;
+    EXPORTS_SPANS.store(config.otlp_endpoint.is_some(), Ordering::Relaxed);
+    if config.format == LogFormat::Json {
+        gather_lines(config.filter.would_enable(env!("CARGO_CRATE_NAME"), &Level::INFO));
+    }
     log_panics();
     Ok(Guard(provider))
 }
@@ -115,6 +129,7 @@ fn log_panics() {
             panic.location = panic.location().map(tracing::field::display),
             "a task panicked"
         );
+        write_waiting();
         print(panic);
     }));
 }

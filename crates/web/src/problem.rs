@@ -137,8 +137,13 @@ impl Problem {
         self.header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
+    /// Returns the headers that it adds to the answer.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+    }
+
     /// Returns the cause, for the request log.
-    pub(crate) fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+    pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.cause.as_deref()
     }
 

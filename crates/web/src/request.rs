@@ -14,7 +14,7 @@ use actix_web::web::Data;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 use slipway_kernel::{ErrorCode, RequestId};
-use slipway_telemetry::{IncomingRequest, Metrics, end_request, request_span};
+use slipway_telemetry::{IncomingRequest, Metrics, end_request, is_routine, request_span};
 use tracing::Instrument as _;
 
 use crate::Problem;
@@ -44,7 +44,11 @@ impl RequestIdText {
 
     /// Takes the id that a caller gave, where it is one that is safe to repeat; makes one otherwise.
     fn accept(headers: &HeaderMap) -> Self {
-        let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+        Self::choose(headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok()))
+    }
+
+    /// Takes the id given, where it is one that is safe to repeat; makes one otherwise.
+    pub fn choose(given: Option<&str>) -> Self {
         let safe = |id: &&str| {
             (1..=MAX_REQUEST_ID).contains(&id.len())
                 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
@@ -195,9 +199,4 @@ fn log<B>(answered: &Result<ServiceResponse<B>, Error>, route: &str, status: Sta
     } else {
         tracing::info!(duration_ms, error.code = code, "answered");
     }
-}
-
-/// Tells the routes that programs ask all the time: a line for each answer would bury the others.
-fn is_routine(route: &str) -> bool {
-    route == "/health" || route.starts_with("/internal/")
 }

@@ -4,15 +4,17 @@ use std::fmt::Debug;
 use std::future::ready;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::pin::pin;
 use std::time::Duration;
 
 use actix_http::{HttpService, Request};
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::body::MessageBody;
-use actix_web::dev::{AppConfig, Response, Server, ServerHandle};
+use actix_web::dev::{AppConfig, Response, Server};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, Error, HttpServer, Resource};
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use slipway_config::Reader;
 use slipway_telemetry::Metrics;
@@ -83,9 +85,10 @@ impl ServerConfig {
 pub struct Application {
     address: SocketAddr,
     operations_address: SocketAddr,
-    serving: Server,
+    serving: BoxFuture<'static, io::Result<()>>,
+    /// Has the listener that serves stop, and drain.
+    stop_serving: BoxFuture<'static, ()>,
     operations: Server,
-    stopping: Stopping,
     on_stop: Option<BoxFuture<'static, ()>>,
 }
 
@@ -122,19 +125,47 @@ impl Application {
                 .configure(routes.clone())
                 .wrap(from_fn(request_scope))
         })?;
-        let operations = HttpServer::new(move || {
-            App::new()
-                .app_data(shown.clone())
-                .app_data(Data::new(readiness.clone()))
-                .configure(health::routes)
-                .default_service(web::to(no_such_route))
+        let handle = serving.handle();
+        let stop_serving = async move {
+            stopping.0.cancel();
+            handle.stop(true).await;
+        };
+        let operations = operate(operations_listener, shown, readiness)?;
+        Ok(Self {
+            address,
+            operations_address,
+            serving: Box::pin(serving),
+            stop_serving: Box::pin(stop_serving),
+            operations,
+            on_stop: None,
         })
-        .workers(1)
-        .shutdown_timeout(1)
-        .disable_signals()
-        .listen(operations_listener)?
-        .run();
-        Ok(Self { address, operations_address, serving, operations, stopping, on_stop: None })
+    }
+
+    /// Binds both listeners, of which `serve` is given the one that serves. What it returns is done when all that it serves
+    /// has ended, within the bound: after the token was cancelled that it is given, or because it failed.
+    pub fn serving_by_itself<F>(
+        config: &ServerConfig,
+        metrics: Metrics,
+        readiness: Readiness,
+        serve: impl FnOnce(TcpListener, CancellationToken) -> io::Result<F>,
+    ) -> io::Result<Self>
+    where
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let listener = listen(config.address)?;
+        let operations_listener = listen(config.operations_address)?;
+        let address = listener.local_addr()?;
+        let operations_address = operations_listener.local_addr()?;
+        let stopping = CancellationToken::new();
+        let serving = serve(listener, stopping.clone())?;
+        Ok(Self {
+            address,
+            operations_address,
+            serving: Box::pin(serving),
+            stop_serving: Box::pin(async move { stopping.cancel() }),
+            operations: operate(operations_listener, Data::new(metrics), readiness)?,
+            on_stop: None,
+        })
     }
 
     /// Adds what is left to do when the last request is answered: end background work, leave nothing behind.
@@ -157,19 +188,21 @@ impl Application {
     /// Serves until `stop` is cancelled; then stops accepting, drains within the bound, and runs what
     /// [`Application::on_stop`] was given. Returns early when a listener fails.
     pub async fn run_until_stopped(self, stop: CancellationToken) -> io::Result<()> {
-        let handles: [ServerHandle; 2] = [self.serving.handle(), self.operations.handle()];
-        let stopped = async {
-            stop.cancelled().await;
-            self.stopping.0.cancel();
-            let [serving, operations] = &handles;
-            serving.stop(true).await;
-            operations.stop(true).await;
-        };
-        let served = async { tokio::try_join!(self.serving, self.operations) };
+        let operations = self.operations.handle();
+        let mut serving = self.serving.fuse();
+        let mut operating = pin!(self.operations.fuse());
         let outcome = tokio::select! {
-            outcome = served => outcome.map(drop),
-            () = stopped => Ok(()),
+            () = stop.cancelled() => {
+                let ((), outcome) = tokio::join!(self.stop_serving, &mut serving);
+                outcome
+            }
+            outcome = &mut serving => outcome,
+            outcome = &mut operating => outcome,
         };
+        tokio::select! {
+            () = operations.stop(true) => {}
+            _ = &mut operating => {}
+        }
         if let Some(work) = self.on_stop {
             work.await;
         }
@@ -219,6 +252,18 @@ where
         .and_then(http)
     };
     Ok(builder.listen("serving", listener, connections)?.run())
+}
+
+/// Serves health and metrics.
+fn operate(listener: TcpListener, metrics: Data<Metrics>, readiness: Readiness) -> io::Result<Server> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(metrics.clone())
+            .app_data(Data::new(readiness.clone()))
+            .configure(health::routes)
+            .default_service(web::to(no_such_route))
+    });
+    Ok(server.workers(1).shutdown_timeout(1).disable_signals().listen(listener)?.run())
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use slipway_jwt::{AccessVerifier, IdentitySigner, KeyError, ServiceName, TokenError, UserIdentity};
+use slipway_jwt::{
+    AccessClaims, AccessVerifier, IdentitySigner, KeyError, ServiceName, TokenError, UserIdentity,
+};
 use slipway_kernel::UserId;
 use slipway_models::api_keys::{API_KEY_PREFIX, Reach};
 use slipway_models::auth::ACCESS_COOKIE;
 
-use crate::api_keys::{ApiKeys, KeyFault};
+use crate::api_keys::{ApiKeys, KeyFault, Known};
 use crate::auth_link::{AuthLink, Stale};
 use crate::domain::cookies::{self, Doubled};
 
@@ -31,6 +33,16 @@ pub(crate) struct Admitted {
     pub(crate) user_id: UserId,
     /// The signed identity, for one service.
     pub(crate) identity: Arc<str>,
+    pub(crate) credential: Credential,
+}
+
+/// What a caller was admitted by.
+#[derive(Clone)]
+pub(crate) enum Credential {
+    /// An access token.
+    Token(Arc<AccessClaims>),
+    /// An API key.
+    Key(Arc<Known>),
 }
 
 /// Says why a caller may not pass.
@@ -115,14 +127,26 @@ impl Guard {
         audience: &ServiceName,
     ) -> Result<Admitted, Refusal> {
         self.link.check()?;
-        let user = match shown.key() {
+        let (user, credential) = match shown.key() {
             Some(key) => self.owner_of(key, needed).await?,
             None => self.holder_of(shown.credential, needed).await?,
         };
-        Ok(Admitted { user_id: user.user_id, identity: self.signer.for_user(&user, audience)? })
+        Ok(Admitted { user_id: user.user_id, identity: self.signer.for_user(&user, audience)?, credential })
     }
 
-    async fn holder_of(&self, token: &str, needed: Option<Needed>) -> Result<UserIdentity, Refusal> {
+    /// Tells whether what somebody was admitted by has been revoked since.
+    pub(crate) fn is_revoked(&self, credential: &Credential) -> bool {
+        match credential {
+            Credential::Token(claims) => self.verifier.is_revoked(claims),
+            Credential::Key(known) => self.keys.is_overtaken(known),
+        }
+    }
+
+    async fn holder_of(
+        &self,
+        token: &str,
+        needed: Option<Needed>,
+    ) -> Result<(UserIdentity, Credential), Refusal> {
         let claims = match self.verifier.verify(token) {
             Err(TokenError::UnknownKey) => {
                 self.link.renew_keys().await;
@@ -131,30 +155,36 @@ impl Guard {
             verified => verified,
         }?;
         check_granted(&claims.apps, needed)?;
-        Ok(UserIdentity {
+        let user = UserIdentity {
             user_id: claims.sub,
             session_id: claims.sid,
             handle: Arc::clone(&claims.handle),
             user_type: claims.user_type,
             apps: Arc::clone(&claims.apps),
-        })
+        };
+        Ok((user, Credential::Token(claims)))
     }
 
     /// A key is for the apps that it has scopes of, and for no other route.
-    async fn owner_of(&self, key: &str, needed: Option<Needed>) -> Result<UserIdentity, Refusal> {
+    async fn owner_of(
+        &self,
+        key: &str,
+        needed: Option<Needed>,
+    ) -> Result<(UserIdentity, Credential), Refusal> {
         let known = self.keys.find(key).await?;
         let Needed { app, reach } = needed.ok_or(Refusal::OutOfScope)?;
         if !known.key.scopes.iter().any(|scope| scope.allows(app, reach)) {
             return Err(Refusal::OutOfScope);
         }
         check_granted(&known.apps, needed)?;
-        Ok(UserIdentity {
+        let user = UserIdentity {
             user_id: known.key.user_id,
             session_id: known.key.id.as_uuid().into(),
             handle: Arc::clone(&known.handle),
             user_type: known.key.user_type,
             apps: Arc::clone(&known.apps),
-        })
+        };
+        Ok((user, Credential::Key(known)))
     }
 }
 

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use actix_web::web::Data;
 use slipway_config::Reader;
 use slipway_jwt::{AccessVerifier, IdentitySigner, RevokedTokens, SecretKey, ServiceName};
 use slipway_limits::{Limiter, Quota};
@@ -14,10 +13,13 @@ use crate::access::Guard;
 use crate::api_keys::{ApiKeys, Asking};
 use crate::auth_link::{AuthLink, AuthLinkParts};
 use crate::config::{Config, LimitsConfig};
-use crate::handlers::{Behind, Health, Hosts};
 use crate::in_flight::InFlight;
 use crate::limits::Limits;
+use crate::pages::Health;
+use crate::proxy::Hosts;
 use crate::routes::{self, Reload, RouteTable, Routes, Services};
+use crate::rules::Rules;
+use crate::server::Server;
 use crate::upstream::{Client, Replicas};
 
 const MINUTE: u64 = 60;
@@ -99,22 +101,27 @@ impl Service for Gateway {
                 account: Quota::new(per_account, MINUTE),
             }),
         };
-        let guard = Data::new(Guard { verifier, keys, signer, link });
-        let behind = Data::new(Behind {
+        let rules = Arc::new(Rules {
+            guard: Guard { verifier, keys, signer, link },
             routes,
+            hosts: Hosts::new(config.functions_host.as_deref()),
             answer_stall: config.answer_stall,
             origins: config.origins,
             trusted_proxies: config.trusted_proxies,
             in_flight: InFlight::new(config.max_in_flight),
             limits,
+            health: Health::new(config.auth.operations, config.functions.operations),
+            metrics: metrics.clone(),
+            sockets: metrics
+                .gauge("gateway_websockets", "WebSockets that are open.", &[])?
+                .with_label_values::<&str>(&[]),
+            socket_ping: config.socket_ping,
         });
-        let hosts = Hosts::new(config.functions_host.as_deref());
-        let health = Data::new(Health::new(config.auth.operations, config.functions.operations));
-        Ok(Application::bind(Self::NAME, &config.server, metrics, readiness, move |app| {
-            app.app_data(guard.clone()).app_data(behind.clone()).app_data(health.clone());
-            app.app_data(Data::new(Client::new()));
-            app.app_data(Data::new(hosts.clone()));
-            routes::configure(app, &hosts);
+        let server = config.server;
+        let serve =
+            |listener, stopping| Server::start(&listener, server.workers, server.drain, &rules, &stopping);
+        Ok(Application::serving_by_itself(&server, metrics, readiness, |listener, stopping| {
+            serve(listener, stopping).map(Server::ended)
         })?)
     }
 

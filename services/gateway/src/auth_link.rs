@@ -14,6 +14,7 @@ use slipway_jwt::{AccessVerifier, IdentitySigner, Jwks, KeyError, RevokedTokens,
 use slipway_kernel::SharedClock;
 use slipway_models::auth::RevocationFeed;
 use slipway_redis::Listener;
+use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +45,8 @@ pub(crate) struct AuthLink {
     nudges: Listener,
     heard_at: Mutex<Option<Instant>>,
     keys_renewed_at: tokio::sync::Mutex<Option<Instant>>,
+    /// Changes when something was revoked.
+    news: watch::Sender<()>,
 }
 
 /// What the link is made of.
@@ -100,6 +103,7 @@ impl AuthLink {
             nudges,
             heard_at: Mutex::default(),
             keys_renewed_at: tokio::sync::Mutex::default(),
+            news: watch::Sender::new(()),
         }
     }
 
@@ -107,6 +111,11 @@ impl AuthLink {
     pub(crate) fn check(&self) -> Result<(), Stale> {
         let heard_at = *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner);
         if heard_at.is_some_and(|at| at.elapsed() <= self.max_age) { Ok(()) } else { Err(Stale) }
+    }
+
+    /// Tells when something was revoked, for what goes on beyond the look that let it in.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
     /// Fetches the key set, because a token names a key that it does not hold. Whoever comes while that is being
@@ -157,8 +166,12 @@ impl AuthLink {
         let feed: RevocationFeed =
             serde_json::from_slice(&self.get(&format!("/internal/revocations{query}")).await?)?;
         let now = self.clock.now();
+        let has_news = !feed.revoked.is_empty() || !feed.users.is_empty();
         self.revoked.revoke_sessions(feed.revoked, now);
         self.revoked.revoke_users(feed.users, now);
+        if has_news {
+            self.news.send_replace(());
+        }
         position.cursor = Some(feed.cursor);
         *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked_at);
         Ok(())

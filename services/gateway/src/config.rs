@@ -42,6 +42,8 @@ pub struct Config {
     pub functions_host: Option<String>,
     /// How long a client may take nothing of a long answer.
     pub answer_stall: Duration,
+    /// After so long without a word from a client its WebSocket is pinged.
+    pub socket_ping: Duration,
     /// Through which revocations are heard of at once.
     pub redis: Option<RedisUrl>,
     pub(crate) origins: Origins,
@@ -106,6 +108,7 @@ impl Config {
             )),
             functions_host: functions_host(reader),
             answer_stall: Duration::from_secs(reader.within("GATEWAY_ANSWER_STALL_SECONDS", 60, 1..=3_600)),
+            socket_ping: Duration::from_secs(reader.within("GATEWAY_WEBSOCKET_PING_SECONDS", 30, 1..=3_600)),
             redis: RedisUrl::read(reader),
             origins: Origins::new(&reader.list("GATEWAY_ORIGINS").unwrap_or_default()),
             trusted_proxies: TrustedProxies::new(reader.list("GATEWAY_TRUSTED_PROXIES").unwrap_or_default()),

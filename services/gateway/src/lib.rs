@@ -6,12 +6,15 @@ mod app;
 mod auth_link;
 mod config;
 mod domain;
-mod handlers;
 mod in_flight;
 mod limits;
+mod pages;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod proxy;
 mod routes;
+mod rules;
+mod server;
 mod upstream;
 
 pub use app::Gateway;

@@ -6,14 +6,10 @@ mod reload;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use actix_web::guard::fn_guard;
-use actix_web::web::{ServiceConfig, get, to};
 use slipway_jwt::ServiceName;
-use slipway_web::resource;
 
 pub(crate) use self::file::{AddedRoute, RoutesFault, authority};
 pub(crate) use self::reload::Reload;
-use crate::handlers::{self, Hosts};
 use crate::upstream::Replicas;
 
 /// What stands behind routes.
@@ -79,6 +75,8 @@ pub(crate) struct Route {
     pub(crate) is_content: bool,
     pub(crate) cookies: Cookies,
     pub(crate) limit: Limit,
+    /// Whether a request may switch to WebSocket.
+    pub(crate) is_websocket: bool,
 }
 
 const KIB: u64 = 1024;
@@ -151,6 +149,7 @@ fn own_routes(services: &Services) -> Vec<Route> {
         is_content: false,
         cookies: Cookies::Kept,
         limit: Limit::Usual,
+        is_websocket: false,
     };
     let counting_itself = |prefix| Route { limit: Limit::OfService, ..auth(prefix, Access::Public) };
     let functions = |prefix: &str, body_limit| Route {
@@ -162,6 +161,7 @@ fn own_routes(services: &Services) -> Vec<Route> {
         is_content: false,
         cookies: Cookies::Kept,
         limit: Limit::Usual,
+        is_websocket: false,
     };
     vec![
         auth("/api/v1/auth", Access::SignedIn),
@@ -187,22 +187,6 @@ fn own_routes(services: &Services) -> Vec<Route> {
         functions("/api/v1/deployments", 64 * KIB),
         Route { access: Access::Optional(Some("functions")), is_content: true, ..functions("/f", 8 * MIB) },
     ]
-}
-
-/// What the gateway answers itself; everything else is proxied by the table.
-///
-/// The host of functions has none of these pages.
-pub(crate) fn configure(app: &mut ServiceConfig, hosts: &Hosts) {
-    let page = |path: &str| {
-        let hosts = hosts.clone();
-        resource(path).guard(fn_guard(move |context| !hosts.is_functions_own(context.head())))
-    };
-    app.service(page("/health").route(get().to(handlers::health)))
-        .service(page("/api/openapi.json").route(get().to(handlers::openapi)))
-        .service(page("/api/v1/openapi.json").route(get().to(handlers::openapi)))
-        .service(page("/api/docs").route(get().to(handlers::docs)))
-        .service(page("/api/docs/{file}").route(get().to(handlers::docs_file)))
-        .default_service(to(handlers::proxy));
 }
 
 #[cfg(test)]

@@ -2,15 +2,10 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::chunks::Chunks;
-use super::head::{Body, Head};
+use slipway_http1::{Body, Chunks, Fault, Head};
 
 /// The server refuses a head long before this, with 431.
 const LONGEST_LINE: usize = 256 * 1024;
-
-/// Says that bytes are no HTTP/1.1 (RFC 9112).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fault;
 
 /// How it stands with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,6 @@
 //! served. Each is a way to have two readers see different requests in the same bytes. So they pass through here first: a
 //! fault ends the connection, and the server sees nothing of what follows it.
 
-mod chunks;
-mod head;
 mod messages;
 #[cfg(any(test, fuzzing))]
 pub mod properties;

@@ -20,7 +20,7 @@ use slipway_models::api_keys::{ApiKeyAnswer, ApiKeyQuestion, KnownApiKey};
 use slipway_telemetry::{IntCounterVec, Metrics, MetricsError};
 
 use self::flights::Flights;
-use crate::upstream::{self, Client, UpstreamError};
+use crate::upstream::{Client, UpstreamError};
 
 /// How long an answer is gone by. A little more than auth's minute between two notes of a key's use.
 const KNOWN_FOR: TimeDelta = TimeDelta::seconds(65);
@@ -164,7 +164,7 @@ impl ApiKeys {
     }
 
     /// Tells whether news of the key or its owner came after auth was asked.
-    fn is_overtaken(&self, Known { key, asked_at, .. }: &Known) -> bool {
+    pub(crate) fn is_overtaken(&self, Known { key, asked_at, .. }: &Known) -> bool {
         self.revoked.covers_key(key.id, key.user_id, key.generation, *asked_at)
     }
 
@@ -204,7 +204,7 @@ impl Asking {
         let request = Request::post(format!("http://{}/internal/api-keys", self.auth))
             .header(AUTHORIZATION, format!("Bearer {identity}"))
             .header(CONTENT_TYPE, "application/json")
-            .body(upstream::whole(Bytes::from(question)))?;
+            .body(Bytes::from(question).into())?;
         let answer = self.client.fetch(request, ANSWER_WITHIN, MAX_ANSWER_BYTES).await?;
         if answer.status() != StatusCode::OK {
             return Err(NotTold::Status(answer.status()));

@@ -35,6 +35,7 @@ pub(crate) struct AddedRoute {
     access: Access,
     body_limit: u64,
     timeout: Duration,
+    is_websocket: bool,
 }
 
 /// Says all that is wrong with a file of routes.
@@ -67,6 +68,8 @@ struct Entry {
     app: Option<String>,
     body_limit_mib: Option<u64>,
     timeout_seconds: Option<u64>,
+    #[serde(default)]
+    websocket: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -170,6 +173,7 @@ fn check(entry: Entry, before: &[AddedRoute]) -> Result<AddedRoute, Vec<String>>
             access,
             body_limit: body_limit * MIB,
             timeout: Duration::from_secs(timeout),
+            is_websocket: entry.websocket,
         }),
         _ => Err(faults),
     }
@@ -218,6 +222,7 @@ pub(super) fn to_routes(added: &[AddedRoute]) -> Vec<Route> {
             is_content: false,
             cookies: Cookies::Kept,
             limit: Limit::Usual,
+            is_websocket: route.is_websocket,
         });
     }
     routes

@@ -1,9 +1,9 @@
-//! The way to the services behind the gateway: HTTP/1.1 over kept connections, streaming both ways.
+//! The way to the services behind the gateway: HTTP/1.1 over kept connections.
 
-mod body;
 mod client;
+mod pool;
 mod replicas;
 
-pub(crate) use body::{BodyFault, Patience, RequestBody, answer_stream, empty, streamed, whole};
-pub(crate) use client::{Client, UpstreamError};
-pub(crate) use replicas::{Replicas, Turn};
+pub(crate) use client::{Client, UpstreamError, empty};
+pub(crate) use pool::{Kept, Pool};
+pub(crate) use replicas::{NoReplica, Replicas, Turn};

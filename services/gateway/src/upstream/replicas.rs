@@ -1,6 +1,6 @@
 //! The replicas of a service: which of them is asked next, which is left alone for a while, and what may be asked twice.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,13 @@ pub(crate) struct Replicas {
     credit: AtomicU32,
 }
 
+/// Tells replicas apart, those of former tables of routes too.
+pub(crate) type ReplicaId = u64;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
 struct Replica {
+    id: ReplicaId,
     authority: Authority,
     under_way: AtomicUsize,
     circuit: Mutex<Circuit>,
@@ -47,7 +53,8 @@ pub(crate) struct NoReplica;
 impl Replicas {
     pub(crate) fn new(authorities: impl IntoIterator<Item = Authority>) -> Self {
         let replica = |authority| {
-            Arc::new(Replica { authority, under_way: AtomicUsize::new(0), circuit: Mutex::default() })
+            let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+            Arc::new(Replica { id, authority, under_way: AtomicUsize::new(0), circuit: Mutex::default() })
         };
         Self {
             all: authorities.into_iter().map(replica).collect(),
@@ -71,22 +78,41 @@ impl Replicas {
 
     /// Chooses another replica than the one that failed, where there is one and the budget allows a second try.
     pub(crate) fn choose_again(&self, failed: &Turn, now: Instant) -> Option<Turn> {
-        let other = self.choose_but(Some(&failed.0), now).ok()?;
+        if !self.are_several() || !self.allows_retry() {
+            return None;
+        }
+        self.choose_but(Some(&failed.0), now).ok()
+    }
+
+    /// Pays for a second try, where the budget has it.
+    pub(crate) fn allows_retry(&self) -> bool {
         let paid = |credit: u32| credit.checked_sub(RETRY_COSTS);
-        self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid).ok().map(|_| other)
+        self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid).is_ok()
     }
 
     fn choose_but(&self, failed: Option<&Arc<Replica>>, now: Instant) -> Result<Turn, NoReplica> {
+        let chosen = match &self.all[..] {
+            [only] => Some(only).filter(|_| failed.is_none() && only.lets_through(now)),
+            several => self.least_busy(several, failed, now),
+        };
+        let chosen = chosen.ok_or(NoReplica)?;
+        chosen.under_way.fetch_add(1, Ordering::Relaxed);
+        Ok(Turn(Arc::clone(chosen)))
+    }
+
+    fn least_busy<'a>(
+        &self,
+        all: &'a [Arc<Replica>],
+        failed: Option<&Arc<Replica>>,
+        now: Instant,
+    ) -> Option<&'a Arc<Replica>> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
-        let count = self.all.len();
-        let mut candidates: Vec<&Arc<Replica>> = (0..count)
-            .map(|offset| &self.all[(start.wrapping_add(offset)) % count])
+        let mut candidates: Vec<&Arc<Replica>> = (0..all.len())
+            .map(|offset| &all[(start.wrapping_add(offset)) % all.len()])
             .filter(|replica| failed.is_none_or(|failed| !Arc::ptr_eq(failed, replica)))
             .collect();
         candidates.sort_by_key(|replica| replica.under_way.load(Ordering::Relaxed));
-        let chosen = candidates.into_iter().find(|replica| replica.lets_through(now)).ok_or(NoReplica)?;
-        chosen.under_way.fetch_add(1, Ordering::Relaxed);
-        Ok(Turn(Arc::clone(chosen)))
+        candidates.into_iter().find(|replica| replica.lets_through(now))
     }
 }
 
@@ -113,6 +139,11 @@ impl Turn {
     /// Returns where to send the request.
     pub(crate) fn authority(&self) -> &Authority {
         &self.0.authority
+    }
+
+    /// Tells which replica it is.
+    pub(crate) fn replica(&self) -> ReplicaId {
+        self.0.id
     }
 
     /// Notes that the replica answered as one that works.

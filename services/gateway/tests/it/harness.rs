@@ -107,6 +107,11 @@ impl TestGateway {
         Self { address, operations, client, clock, services, issuer, behind, stop, _keys: keys }
     }
 
+    /// Has it stop, as the end of the test does.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
     pub(crate) fn sign_in(&self) -> SignedIn {
         sign_in(&self.issuer)
     }

@@ -20,6 +20,7 @@ mod paths;
 mod raw;
 mod routes;
 mod smuggling;
+mod sockets;
 mod spoofing;
 mod tap;
 mod token_attacks;

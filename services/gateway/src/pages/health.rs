@@ -1,13 +1,13 @@
 use std::time::{Duration, Instant};
 
-use actix_web::HttpResponse;
-use actix_web::web::Data;
 use futures_util::future::join;
 use http::uri::Authority;
 use http::{Request, StatusCode};
 use serde::Serialize;
+use slipway_web::Problem;
 use tokio::sync::Mutex;
 
+use super::Page;
 use crate::upstream::{self, Client};
 
 const MAX_AGE: Duration = Duration::from_secs(1);
@@ -49,6 +49,15 @@ impl Health {
         Self { client: Client::new(), auth, functions, last: Mutex::default() }
     }
 
+    /// Sums up how the platform is, and shows no internals.
+    pub(super) async fn page(&self, is_gateway_ready: bool) -> Result<Page, Problem> {
+        let gateway = if is_gateway_ready { State::Ready } else { State::Unavailable };
+        let body = self.ask(gateway).await;
+        let status = if body.status == State::Ready { 200 } else { 503 };
+        let text = serde_json::to_string(&body).map_err(Problem::internal)?;
+        Ok(Page { status, headers: vec![("content-type", "application/json")], body: text.into() })
+    }
+
     async fn ask(&self, gateway: State) -> HealthBody {
         let mut last = self.last.lock().await;
         if let Some((at, body)) = *last
@@ -73,15 +82,5 @@ impl Health {
             Ok(answer) if answer.status() == StatusCode::OK => State::Ready,
             _ => State::Unavailable,
         }
-    }
-}
-
-/// Sums up how the platform is, and shows no internals.
-pub(crate) async fn health(health: Data<Health>, guard: Data<crate::access::Guard>) -> HttpResponse {
-    let gateway = if guard.link.check().is_ok() { State::Ready } else { State::Unavailable };
-    let body = health.ask(gateway).await;
-    match body.status {
-        State::Ready => HttpResponse::Ok().json(body),
-        State::Unavailable => HttpResponse::ServiceUnavailable().json(body),
     }
 }

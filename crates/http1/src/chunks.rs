@@ -1,4 +1,5 @@
-use super::messages::Fault;
+use crate::Fault;
+use crate::fields::is_token;
 
 /// The most digits of a chunk's size.
 const MAX_DIGITS: u32 = 16;
@@ -8,8 +9,8 @@ const MAX_EXTENSIONS: u32 = 4 * 1024;
 const MAX_TRAILERS: u32 = 16 * 1024;
 
 /// Where a body is in its chunks (RFC 9112, section 7.1).
-#[derive(Default)]
-pub(super) struct Chunks {
+#[derive(Debug, Default)]
+pub struct Chunks {
     at: At,
     size: u64,
     /// Bytes of the line, or of the trailers.
@@ -39,33 +40,43 @@ enum At {
 
 impl Chunks {
     /// Takes what belongs to the body, up to its end or to a fault.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> usize {
-        let mut rest = bytes;
-        while let Some((byte, after)) = rest.split_first() {
+    pub fn take(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        loop {
+            let (read, data) = self.read(&bytes[taken..]);
+            taken += read;
+            if data.is_empty() {
+                return taken;
+            }
+        }
+    }
+
+    /// Reads up to the end of the first data that comes. Returns how much that is, and the data; without data it has come to
+    /// the body's end, to a fault, or to the end of what is there.
+    pub fn read<'a>(&mut self, bytes: &'a [u8]) -> (usize, &'a [u8]) {
+        for (index, byte) in bytes.iter().enumerate() {
             if self.at == At::Data {
+                let rest = &bytes[index..];
                 let taken = usize::try_from(self.size).map_or(rest.len(), |size| size.min(rest.len()));
                 self.size -= taken as u64;
                 if self.size == 0 {
                     self.at = At::DataCr;
                 }
-                rest = &rest[taken..];
-                continue;
+                return (index + taken, &rest[..taken]);
+            }
+            if matches!(self.at, At::Over | At::Fault) {
+                return (index, &[]);
             }
             self.at = self.step(*byte);
-            match self.at {
-                At::Fault => break,
-                At::Over => {
-                    rest = after;
-                    break;
-                }
-                _ => rest = after,
+            if self.at == At::Fault {
+                return (index, &[]);
             }
         }
-        bytes.len() - rest.len()
+        (bytes.len(), &[])
     }
 
     /// Tells whether the body has ended.
-    pub(super) fn is_over(&self) -> Result<bool, Fault> {
+    pub fn is_over(&self) -> Result<bool, Fault> {
         match self.at {
             At::Fault => Err(Fault),
             at => Ok(at == At::Over),
@@ -113,11 +124,6 @@ impl Chunks {
 /// What a value may hold (RFC 9110, section 5.5).
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || byte >= b' ' && byte != 0x7f
-}
-
-/// RFC 9110, section 5.6.2.
-pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

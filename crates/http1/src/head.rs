@@ -1,13 +1,16 @@
 use memchr::memchr;
 
-use super::chunks::is_token;
-use super::messages::Fault;
+use crate::Fault;
+use crate::fields::is_token;
 
-/// What follows a head.
+/// What follows the head of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Body {
+pub enum Body {
+    /// The next request.
     None,
+    /// A body of so many bytes.
     Sized(u64),
+    /// A body in chunks.
     Chunked,
     /// What is no HTTP any more: a protocol that was switched to, or a tunnel.
     Opaque,
@@ -15,7 +18,7 @@ pub(super) enum Body {
 
 /// What the lines of a request's head have said so far of where the request ends, and whom it is for.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub struct Head {
     line: Option<RequestLine>,
     has_host: bool,
     length: Option<u64>,
@@ -52,7 +55,7 @@ enum Upgrade {
 
 impl Head {
     /// Tells whether no request may follow this one (RFC 9112, section 9.3).
-    pub(super) fn is_last(&self) -> bool {
+    pub fn is_last(&self) -> bool {
         match self.persistence {
             Persistence::Close => true,
             Persistence::Keep => false,
@@ -60,28 +63,43 @@ impl Head {
         }
     }
 
+    /// Tells whether the request is of HTTP/1.0.
+    pub fn is_old(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.is_old)
+    }
+
+    /// Tells whether a length is stated.
+    pub(crate) fn has_length(&self) -> bool {
+        self.length.is_some()
+    }
+
     /// Tells whether there is a request line.
-    #[cfg(any(test, fuzzing))]
-    pub(super) fn has_begun(&self) -> bool {
+    pub fn has_begun(&self) -> bool {
         self.line.is_some()
     }
 
     /// Reads a line, without its end. Returns what follows the head once that is whole. Names and values that could
     /// mean nothing here are left to the server, which refuses control characters, folded lines and the like.
-    pub(super) fn read_line(&mut self, line: &[u8]) -> Result<Option<Body>, Fault> {
-        let Some(request) = &self.line else {
+    pub fn read_line(&mut self, line: &[u8]) -> Result<Option<Body>, Fault> {
+        if self.line.is_none() {
             // RFC 9112, section 2.2: empty lines before a request are ignored.
             if !line.is_empty() {
                 self.line = Some(RequestLine::read(line)?);
             }
             return Ok(None);
-        };
+        }
         if line.is_empty() {
             return self.end().map(Some);
         }
         let colon = memchr(b':', line).ok_or(Fault)?;
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        // By length: most headers are none of these.
+        self.read_field(&line[..colon], line[colon + 1..].trim_ascii())?;
+        Ok(None)
+    }
+
+    /// Reads a field, after the request line.
+    pub(crate) fn read_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), Fault> {
+        let Some(request) = &self.line else { return Err(Fault) };
+        // By length: most fields are none of these.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 let is_for_another =
@@ -109,7 +127,7 @@ impl Head {
             }
             _ => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     fn read_connection(&mut self, value: &[u8]) {
@@ -134,7 +152,8 @@ impl Head {
         }
     }
 
-    fn end(&self) -> Result<Body, Fault> {
+    /// Tells what follows the head, which ends here.
+    pub(crate) fn end(&self) -> Result<Body, Fault> {
         let line = self.line.as_ref().ok_or(Fault)?;
         let has_body = self.is_chunked || self.length.is_some_and(|length| length > 0);
         if !line.is_old && !self.has_host || self.is_chunked && self.length.is_some() {
@@ -218,7 +237,7 @@ fn is_authority(text: &[u8]) -> bool {
 }
 
 /// Reads digits and nothing else.
-fn number(digits: &[u8]) -> Option<u64> {
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

@@ -1,26 +1,23 @@
 //! What a browser may do with cookies, by where its page came from (ADR 18).
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{Method, StatusCode};
 use slipway_kernel::ErrorCode;
 use slipway_web::Problem;
+use slipway_web::http::StatusCode;
 
-use super::hosts;
+use super::request::Request;
 use crate::access::Shown;
 use crate::domain::origin::{Judged, Origins};
 
 /// Judges the origin of a request.
-pub(super) fn judge(request: &HttpRequest, origins: &Origins) -> Judged {
-    let given = request.headers().get_all(header::ORIGIN).map(HeaderValue::as_bytes);
-    origins.judge(given, hosts::asked(request.head()))
+pub(super) fn judge(request: &Request<'_>, origins: &Origins) -> Judged {
+    origins.judge(request.values("origin"), request.host())
 }
 
 /// Refuses what another site's page has a browser do with the platform's cookies: whatever is not just looking, and the
 /// handshake of a WebSocket. Browsers name the origin of both; where it is missing, it is not known to be good.
 ///
 /// The handshake is refused to other sites' pages without cookies too: nothing but its origin tells it from theirs.
-pub(super) fn check(request: &HttpRequest, shown: Option<&Shown<'_>>, origin: Judged) -> Result<(), Problem> {
+pub(super) fn check(request: &Request<'_>, shown: Option<&Shown<'_>>, origin: Judged) -> Result<(), Problem> {
     let by_cookie = shown.is_some_and(|shown| shown.is_cookie);
     let is_handshake = is_handshake(request);
     let refused = match origin {
@@ -40,17 +37,14 @@ pub(super) fn refusal() -> Problem {
 }
 
 /// RFC 9110, section 9.2.1.
-fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+fn is_safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
 /// RFC 6455, section 4.1.
-fn is_handshake(request: &HttpRequest) -> bool {
-    let names_it = |value: &HeaderValue| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+pub(super) fn is_handshake(request: &Request<'_>) -> bool {
+    let names_it = |value: &[u8]| {
+        value.split(|byte| *byte == b',').any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))
     };
-    request.headers().get_all(header::UPGRADE).any(names_it)
+    request.values("upgrade").any(names_it)
 }

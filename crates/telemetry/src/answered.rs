@@ -1,0 +1,245 @@
+//! The line of a request in the log, for a server that answers more of them than spans could keep up with.
+//!
+//! Without an OTLP endpoint nobody reads a span but the log. So such a server makes none: it passes the trace's ids on by
+//! itself, and writes the line that [`crate::request_span`] and an event in it would come to.
+
+use std::fmt;
+use std::io::Write as _;
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use slipway_kernel::{Clock as _, SystemClock};
+
+/// What is known of a request once it is answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered<'a> {
+    /// The service that answered it.
+    pub service: &'static str,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// The trace that it belongs to.
+    pub trace: Option<&'a TraceContext>,
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The route's template.
+    pub route: &'a str,
+    /// The status of the answer.
+    pub status: u16,
+    /// Whether a status over 499 is a fault of the platform's own.
+    pub is_own_fault: bool,
+    /// From the request's head to the answer's last byte.
+    pub duration: Duration,
+    /// How long a service behind took to the head of its answer, where one was asked.
+    pub upstream: Option<Duration>,
+    /// Bytes of the bodies of the request and of the answer.
+    pub bytes: (u64, u64),
+    /// The stable code of the problem that was answered.
+    pub error_code: Option<&'a str>,
+    /// Its cause.
+    pub error_cause: Option<&'a str>,
+}
+
+/// Where a request stands in a trace (W3C Trace Context, version 00).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    trace_id: u128,
+    span_id: u64,
+    flags: u8,
+}
+
+impl TraceContext {
+    /// Goes on with the trace that a caller names, or begins one that nobody records.
+    pub fn of(traceparent: Option<&str>) -> Self {
+        let given = traceparent.and_then(Self::read);
+        let (trace_id, flags) = given.unwrap_or_else(|| (fastrand::u128(1..), 0));
+        Self { trace_id, span_id: fastrand::u64(1..), flags }
+    }
+
+    /// Takes the place in a trace that a `traceparent` names as one's own.
+    pub fn exactly(traceparent: &str) -> Option<Self> {
+        let (trace_id, flags) = Self::read(traceparent)?;
+        let span_id = u64::from_str_radix(traceparent.split('-').nth(2)?, 16).ok()?;
+        Some(Self { trace_id, span_id, flags })
+    }
+
+    /// Reads the trace's id and flags.
+    fn read(text: &str) -> Option<(u128, u8)> {
+        let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let mut parts = text.split('-');
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let is_whole = version == "00" && parts.next().is_none();
+        if !is_whole
+            || [trace, span, flags].map(str::len) != [32, 16, 2]
+            || ![trace, span, flags].into_iter().all(is_hex)
+        {
+            return None;
+        }
+        let trace_id = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
+        u64::from_str_radix(span, 16).ok().filter(|id| *id != 0)?;
+        Some((trace_id, u8::from_str_radix(flags, 16).ok()?))
+    }
+}
+
+/// The `traceparent` that goes with what the request makes others do.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+    }
+}
+
+/// Writes the one line of a request.
+pub fn log_answered(answered: &Answered<'_>) {
+    let is_fault = answered.status >= 500 && answered.is_own_fault;
+    if !is_fault
+        && !is_routine(answered.route)
+        && let Some(lines) = LINES.get()
+    {
+        if lines.has_answers {
+            lines.add(answered);
+        }
+        return;
+    }
+    let Answered { service, request_id, method, route, status, error_code, error_cause, .. } = *answered;
+    let trace_id = answered.trace.map(|trace| format!("{:032x}", trace.trace_id));
+    let duration_ms = milliseconds(answered.duration);
+    macro_rules! line {
+        ($log:ident) => {
+            tracing::$log!(
+                duration_ms,
+                error.code = error_code,
+                error.cause = error_cause,
+                service,
+                request.id = request_id,
+                trace_id,
+                http.request.method = method,
+                http.route = route,
+                http.response.status_code = status,
+                "answered"
+            )
+        };
+    }
+    if is_fault {
+        line!(error);
+    } else if is_routine(route) {
+        line!(debug);
+    } else {
+        line!(info);
+    }
+}
+
+/// Tells the routes that programs ask all the time: a line for each answer would bury the others.
+pub fn is_routine(route: &str) -> bool {
+    route == "/health" || route.starts_with("/internal/")
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long a line may wait for others to be written with.
+const WAIT: Duration = Duration::from_millis(100);
+/// So much is written without waiting.
+const FULL: usize = 64 * 1024;
+
+static LINES: OnceLock<Lines> = OnceLock::new();
+
+/// Lines that wait to be written. Writing costs more than making them: it is done for many at a time.
+struct Lines {
+    waiting: Mutex<Vec<u8>>,
+    came: Condvar,
+    /// Whether answers are logged at all.
+    has_answers: bool,
+}
+
+impl Lines {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, answered: &Answered<'_>) {
+        let time = SystemClock.now();
+        let mut waiting = self.lock();
+        let is_first = waiting.is_empty();
+        write_line(&mut waiting, answered, time);
+        if waiting.len() > FULL {
+            write_out(&mut waiting);
+        } else if is_first {
+            self.came.notify_one();
+        }
+    }
+
+    /// Writes what waits, again and again.
+    fn run(&self) -> ! {
+        loop {
+            let mut waiting = self.lock();
+            while waiting.is_empty() {
+                waiting = self.came.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            }
+            drop(waiting);
+            std::thread::sleep(WAIT);
+            write_out(&mut self.lock());
+        }
+    }
+}
+
+/// Has lines of answers written many at a time from now on.
+pub(crate) fn gather_lines(has_answers: bool) {
+    let lines = Lines { waiting: Mutex::default(), came: Condvar::new(), has_answers };
+    if LINES.set(lines).is_ok()
+        && let Some(lines) = LINES.get()
+    {
+        // Where there is no thread to be had, lines are written when enough have come, and at the end.
+        let _ = std::thread::Builder::new().name("log".to_owned()).spawn(|| lines.run());
+    }
+}
+
+/// Writes all lines that wait, so that what follows comes after them.
+pub(crate) fn write_waiting() {
+    if let Some(lines) = LINES.get() {
+        write_out(&mut lines.lock());
+    }
+}
+
+fn write_out(waiting: &mut Vec<u8>) {
+    // A log that cannot be written has nowhere to say so.
+    let _ = std::io::stdout().lock().write_all(waiting);
+    waiting.clear();
+}
+
+/// Writes what [`crate::json`] would of a span and its event.
+fn write_line(to: &mut Vec<u8>, answered: &Answered<'_>, time: chrono::DateTime<chrono::Utc>) {
+    let mut text = |name: &str, value: &str| {
+        to.extend_from_slice(name.as_bytes());
+        // What it escapes it escapes into a buffer: that cannot fail.
+        let _ = serde_json::to_writer(&mut *to, value);
+    };
+    text("{\"time\":", &rfc3339(time));
+    text(
+        ",\"level\":\"info\",\"target\":\"slipway_telemetry\",\"message\":\"answered\",\"service\":",
+        answered.service,
+    );
+    text(",\"request.id\":", answered.request_id);
+    text(",\"http.request.method\":", answered.method);
+    text(",\"http.route\":", answered.route);
+    if let Some(code) = answered.error_code {
+        text(",\"error.code\":", code);
+    }
+    if let Some(cause) = answered.error_cause {
+        text(",\"error.cause\":", cause);
+    }
+    let (received, sent) = answered.bytes;
+    let duration = milliseconds(answered.duration);
+    let _ = write!(to, ",\"http.response.status_code\":{},\"duration_ms\":{duration}", answered.status);
+    let _ = write!(to, ",\"bytes.received\":{received},\"bytes.sent\":{sent}");
+    if let Some(upstream) = answered.upstream {
+        let _ = write!(to, ",\"upstream_ms\":{}", milliseconds(upstream));
+    }
+    if let Some(trace) = answered.trace {
+        let _ = write!(to, ",\"trace_id\":\"{:032x}\"", trace.trace_id);
+    }
+    to.extend_from_slice(b"}\n");
+}
+
+fn rfc3339(time: chrono::DateTime<chrono::Utc>) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+}

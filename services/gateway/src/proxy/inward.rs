@@ -1,0 +1,134 @@
+//! What a service sees of a request.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use slipway_http1::Body;
+use slipway_models::auth::{ORIGIN_ALLOWED, ORIGIN_HEADER, REFRESH_COOKIE};
+
+use super::Exchange;
+use super::request::Request;
+use super::said::write_field;
+use crate::access::{Admitted, Credential, Guard};
+use crate::domain::headers::{Listed, names_signing_key, passes_inward};
+use crate::in_flight::Place;
+use crate::routes::Route;
+
+/// A request that passes.
+pub(super) struct Plan {
+    pub(super) route: Arc<Route>,
+    /// The request line.
+    line: Vec<u8>,
+    /// The headers but `Host`, with the empty line.
+    fields: Vec<u8>,
+    /// RFC 9110, section 9.2.2.
+    pub(super) is_idempotent: bool,
+    /// Whether functions' content is answered on the platform's own host name: a browser takes the two for one then.
+    pub(super) is_beside_platform: bool,
+    /// Whether it asks to switch to WebSocket, on a route that lets it.
+    pub(super) is_switch: bool,
+    /// What the caller showed.
+    credential: Option<Credential>,
+    /// The request keeps its place until its end.
+    _place: Option<Place>,
+}
+
+/// Who a request comes from, and what of them the service learns.
+pub(super) struct Sender<'a> {
+    pub(super) client_address: IpAddr,
+    pub(super) caller: Option<Admitted>,
+    /// Whether the service is told that the request's origin may use cookies.
+    /// Whether the service may be asked to switch to WebSocket.
+    pub(super) is_switch: bool,
+    /// Whether the service is told that the request's origin may use cookies.
+    pub(super) is_origin_told: bool,
+    pub(super) refresh_cookie: Option<&'a str>,
+}
+
+impl Plan {
+    pub(super) fn new(
+        request: &Request<'_>,
+        exchange: &Exchange,
+        (route, is_beside_platform): (Arc<Route>, bool),
+        path: &str,
+        body: Body,
+        sender: Sender<'_>,
+        place: Option<Place>,
+    ) -> Self {
+        let method = request.method();
+        let mut line = Vec::with_capacity(256);
+        for part in [method, " ", path] {
+            line.extend_from_slice(part.as_bytes());
+        }
+        if let Some(query) = request.query() {
+            line.push(b'?');
+            line.extend_from_slice(query.as_bytes());
+        }
+        line.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+        let mut fields = Vec::with_capacity(1024);
+        copy_fields(&mut fields, request, &route);
+        add_fields(&mut fields, exchange, body, &sender);
+        fields.extend_from_slice(b"\r\n");
+        Self {
+            route,
+            line,
+            fields,
+            is_idempotent: matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
+            is_beside_platform,
+            is_switch: sender.is_switch,
+            credential: sender.caller.map(|caller| caller.credential),
+            _place: place,
+        }
+    }
+
+    /// Tells whether the caller's session or key has ended since the request came.
+    pub(super) fn is_revoked(&self, guard: &Guard) -> bool {
+        self.credential.as_ref().is_some_and(|credential| guard.is_revoked(credential))
+    }
+
+    /// Writes the head for one replica.
+    pub(super) fn write(&self, to: &mut Vec<u8>, authority: &str) {
+        to.extend_from_slice(&self.line);
+        to.extend_from_slice(authority.as_bytes());
+        to.extend_from_slice(b"\r\n");
+        to.extend_from_slice(&self.fields);
+    }
+}
+
+fn copy_fields(to: &mut Vec<u8>, request: &Request<'_>, route: &Route) {
+    let listed = Listed::in_connection(request.values("connection"));
+    for (name, value) in request.headers() {
+        let signs = route.is_content && names_signing_key(name, value, &listed);
+        if signs || passes_inward(name, &listed) {
+            write_field(to, name, value);
+        }
+    }
+}
+
+fn add_fields(to: &mut Vec<u8>, exchange: &Exchange, body: Body, sender: &Sender<'_>) {
+    // Writing into memory does not fail.
+    let _ = write!(to, "traceparent: {}\r\n", exchange.trace);
+    if let Some(state) = &exchange.tracestate {
+        write_field(to, "tracestate", state.as_bytes());
+    }
+    write_field(to, "x-request-id", exchange.id.as_str().as_bytes());
+    let _ = write!(to, "x-forwarded-for: {}\r\n", sender.client_address);
+    let _ = match body {
+        Body::Sized(length) => write!(to, "content-length: {length}\r\n"),
+        Body::Chunked => write!(to, "transfer-encoding: chunked\r\n"),
+        Body::None | Body::Opaque => Ok(()),
+    };
+    if sender.is_switch {
+        to.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+    }
+    if let Some(caller) = &sender.caller {
+        let _ = write!(to, "authorization: Bearer {}\r\nx-user-id: {}\r\n", caller.identity, caller.user_id);
+    }
+    if sender.is_origin_told {
+        write_field(to, ORIGIN_HEADER, ORIGIN_ALLOWED.as_bytes());
+    }
+    if let Some(token) = sender.refresh_cookie {
+        let _ = write!(to, "cookie: {REFRESH_COOKIE}={token}\r\n");
+    }
+}

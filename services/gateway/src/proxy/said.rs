@@ -1,0 +1,22 @@
+/// Headers that the answer gets, be it an error, as they are written.
+#[derive(Default)]
+pub(super) struct Said(Vec<u8>);
+
+impl Said {
+    /// Adds a header. The value must be one that a header may hold.
+    pub(super) fn add(&mut self, name: &str, value: &[u8]) {
+        write_field(&mut self.0, name, value);
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Writes a header's line.
+pub(super) fn write_field(to: &mut Vec<u8>, name: &str, value: &[u8]) {
+    to.extend_from_slice(name.as_bytes());
+    to.extend_from_slice(b": ");
+    to.extend_from_slice(value);
+    to.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,185 @@
+//! The gateway's own server: it reads requests straight from the connection, one reading for all (ADR 28).
+//!
+//! Each worker is a thread with connections of its own, to clients and to services: a request stays on its thread from the
+//! first byte to the last.
+
+mod connection;
+mod input;
+mod timer;
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::Notify;
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use connection::{Connection, NoRequest, Stream, poll_gone};
+pub(crate) use input::Input;
+
+use crate::proxy::{self, Next};
+use crate::rules::Rules;
+use crate::upstream::Pool;
+
+/// How long accepting pauses where there is nothing to accept with, such as open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often connections to services that idled for long are closed.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// What a worker's connections share.
+pub(crate) struct Worker {
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) pool: Pool,
+    /// Is cancelled when the gateway stops: what is being answered is still answered, and nothing else.
+    pub(crate) stopping: CancellationToken,
+    connections: Cell<usize>,
+    last_ended: Notify,
+}
+
+/// The threads that serve.
+pub(crate) struct Server {
+    workers: Vec<JoinHandle<()>>,
+    failed: tokio::sync::mpsc::Receiver<io::Error>,
+}
+
+impl Server {
+    /// Starts the threads. They serve until `stopping` is cancelled, and then for at most `drain`.
+    pub(crate) fn start(
+        listener: &std::net::TcpListener,
+        workers: usize,
+        drain: Duration,
+        rules: &Arc<Rules>,
+        stopping: &CancellationToken,
+    ) -> io::Result<Self> {
+        let (failing, failed) = tokio::sync::mpsc::channel(1);
+        let mut threads = Vec::with_capacity(workers);
+        for index in 0..workers {
+            let (listener, rules, stopping) = (listener.try_clone()?, Arc::clone(rules), stopping.clone());
+            let failing = failing.clone();
+            let serve = move || {
+                if let Err(fault) = run(listener, rules, stopping, drain) {
+                    let _ = failing.try_send(fault);
+                }
+            };
+            threads.push(std::thread::Builder::new().name(format!("gateway-{index}")).spawn(serve)?);
+        }
+        Ok(Self { workers: threads, failed })
+    }
+
+    /// Waits until all threads have ended. Returns early where one fails.
+    pub(crate) async fn ended(mut self) -> io::Result<()> {
+        // The channel closes when the last thread ends.
+        if let Some(fault) = self.failed.recv().await {
+            return Err(fault);
+        }
+        let join = move || self.workers.into_iter().all(|worker| worker.join().is_ok());
+        match tokio::task::spawn_blocking(join).await {
+            Ok(true) => Ok(()),
+            _ => Err(io::Error::other("a thread of the server panicked")),
+        }
+    }
+}
+
+fn run(
+    listener: std::net::TcpListener,
+    rules: Arc<Rules>,
+    stopping: CancellationToken,
+    drain: Duration,
+) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    let worker = Rc::new(Worker {
+        rules,
+        pool: Pool::default(),
+        stopping,
+        connections: Cell::new(0),
+        last_ended: Notify::new(),
+    });
+    local.block_on(&runtime, async {
+        let listener = TcpListener::from_std(listener)?;
+        let sweeping = spawn_local({
+            let worker = Rc::clone(&worker);
+            async move {
+                loop {
+                    sleep(SWEEP_EVERY).await;
+                    worker.pool.sweep();
+                }
+            }
+        });
+        let _ = worker.stopping.run_until_cancelled(accept(&listener, &worker)).await;
+        drop(listener);
+        let _ = timeout(drain, worker.ended()).await;
+        sweeping.abort();
+        Ok(())
+    })
+}
+
+/// Accepts connections, for as long as it is let.
+async fn accept(listener: &TcpListener, worker: &Rc<Worker>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let worker = Rc::clone(worker);
+                spawn_local(async move { serve(stream, peer, &worker).await });
+            }
+            Err(fault) => {
+                tracing::warn!(error = %fault, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn serve(stream: TcpStream, peer: SocketAddr, worker: &Worker) {
+    let _counted = worker.count_connection();
+    // Answers leave at once; where it cannot be set they leave a little later.
+    let _ = stream.set_nodelay(true);
+    let mut connection = Connection::new(stream, peer.ip().to_canonical());
+    let mut stopping = pin!(worker.stopping.cancelled());
+    loop {
+        let next = match connection.read_head(stopping.as_mut()).await {
+            Ok(body) => proxy::answer(&mut connection, body, worker).await,
+            Err(NoRequest::Over) => Next::End,
+            Err(fault) => proxy::refuse(&mut connection, fault, worker).await,
+        };
+        match next {
+            Next::Request => {}
+            Next::End => return connection.end().await,
+            Next::Gone => return,
+        }
+    }
+}
+
+impl Worker {
+    fn count_connection(&self) -> impl Drop {
+        struct Counted<'a>(&'a Worker);
+        impl Drop for Counted<'_> {
+            fn drop(&mut self) {
+                let left = self.0.connections.get() - 1;
+                self.0.connections.set(left);
+                if left == 0 {
+                    self.0.last_ended.notify_one();
+                }
+            }
+        }
+        self.connections.set(self.connections.get() + 1);
+        Counted(self)
+    }
+
+    /// Is done once there is no connection.
+    async fn ended(&self) {
+        while self.connections.get() > 0 {
+            self.last_ended.notified().await;
+        }
+    }
+}
