@@ -236,6 +236,11 @@ impl AccessVerifier {
         Ok(claims)
     }
 
+    /// Tells whether a token is remembered as one that was verified.
+    pub fn has_seen(&self, token: &str) -> bool {
+        Fingerprint::of(token).is_ok_and(|fingerprint| self.verified.get(&fingerprint).is_some())
+    }
+
     /// Tells whether a token that was good has been revoked since.
     pub fn is_revoked(&self, claims: &AccessClaims) -> bool {
         self.revoked.covers(claims)

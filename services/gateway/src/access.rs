@@ -134,6 +134,14 @@ impl Guard {
         Ok(Admitted { user_id: user.user_id, identity: self.signer.for_user(&user, audience)?, credential })
     }
 
+    /// Tells whether a credential is one that was seen and was good then.
+    pub(crate) fn has_seen(&self, shown: &Shown<'_>) -> bool {
+        match shown.key() {
+            Some(key) => self.keys.has_seen(key),
+            None => self.verifier.has_seen(shown.credential),
+        }
+    }
+
     /// Tells whether what somebody was admitted by has been revoked since.
     pub(crate) fn is_revoked(&self, credential: &Credential) -> bool {
         match credential {

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use quick_cache::sync::Cache;
 use slipway_config::Reader;
 use slipway_jwt::{AccessVerifier, IdentitySigner, RevokedTokens, SecretKey, ServiceName};
 use slipway_limits::{Limiter, Quota};
@@ -23,6 +24,8 @@ use crate::server::Server;
 use crate::upstream::{Client, Replicas};
 
 const MINUTE: u64 = 60;
+/// Of more addresses than these that have used up what they may ask, some are looked at more closely than they need be.
+const USED_UP_KEPT: usize = 10_000;
 
 /// The only public service: it verifies who calls, and passes requests on.
 pub struct Gateway;
@@ -86,6 +89,9 @@ impl Service for Gateway {
         if let Some(path) = config.routes_file {
             tokio::spawn(Reload::new(path, services, Arc::clone(&routes)).watch(stop.clone()));
         }
+        if let Some(tls) = &config.tls {
+            tokio::spawn(Arc::clone(tls).watch(stop.clone()));
+        }
         tokio::spawn(Arc::clone(&link).listen(stop));
 
         let readiness = Readiness::default().with("revocations", {
@@ -99,6 +105,7 @@ impl Service for Gateway {
                 key: SecretKey::load_or_create(&config.keys_dir, Self::NAME)?,
                 address: Quota::new(per_address, MINUTE),
                 account: Quota::new(per_account, MINUTE),
+                used_up: Cache::new(USED_UP_KEPT),
             }),
         };
         let rules = Arc::new(Rules {
@@ -108,7 +115,7 @@ impl Service for Gateway {
             answer_stall: config.answer_stall,
             origins: config.origins,
             trusted_proxies: config.trusted_proxies,
-            in_flight: InFlight::new(config.max_in_flight),
+            in_flight: InFlight::new(config.max_requests, config.max_in_flight),
             limits,
             health: Health::new(config.auth.operations, config.functions.operations),
             metrics: metrics.clone(),
@@ -116,6 +123,7 @@ impl Service for Gateway {
                 .gauge("gateway_websockets", "WebSockets that are open.", &[])?
                 .with_label_values::<&str>(&[]),
             socket_ping: config.socket_ping,
+            tls: config.tls,
         });
         let server = config.server;
         let serve =

@@ -1,6 +1,7 @@
 //! The gateway's settings.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::Authority;
@@ -12,6 +13,7 @@ use crate::domain::host;
 use crate::domain::origin::Origins;
 use crate::domain::proxies::TrustedProxies;
 use crate::routes::{self, AddedRoute, Reload};
+use crate::server::Tls;
 
 /// The gateway's settings, checked.
 #[derive(Debug, Clone)]
@@ -44,6 +46,10 @@ pub struct Config {
     pub answer_stall: Duration,
     /// After so long without a word from a client its WebSocket is pinged.
     pub socket_ping: Duration,
+    /// TLS, where it does that itself.
+    pub tls: Option<Arc<Tls>>,
+    /// How many requests may be under way in all.
+    pub max_requests: usize,
     /// Through which revocations are heard of at once.
     pub redis: Option<RedisUrl>,
     pub(crate) origins: Origins,
@@ -109,6 +115,8 @@ impl Config {
             functions_host: functions_host(reader),
             answer_stall: Duration::from_secs(reader.within("GATEWAY_ANSWER_STALL_SECONDS", 60, 1..=3_600)),
             socket_ping: Duration::from_secs(reader.within("GATEWAY_WEBSOCKET_PING_SECONDS", 30, 1..=3_600)),
+            tls: tls(reader),
+            max_requests: reader.within("GATEWAY_MAX_REQUESTS", 8_192, 1..=1_000_000),
             redis: RedisUrl::read(reader),
             origins: Origins::new(&reader.list("GATEWAY_ORIGINS").unwrap_or_default()),
             trusted_proxies: TrustedProxies::new(reader.list("GATEWAY_TRUSTED_PROXIES").unwrap_or_default()),
@@ -126,6 +134,28 @@ impl Peer {
                 &format!("{prefix}_OPERATIONS_PORT"),
                 operations_port,
             ),
+        }
+    }
+}
+
+fn tls(reader: &mut Reader<'_>) -> Option<Arc<Tls>> {
+    const CERTIFICATE: &str = "GATEWAY_TLS_CERTIFICATE_FILE";
+    const KEY: &str = "GATEWAY_TLS_KEY_FILE";
+    let files: [Option<PathBuf>; 2] = [reader.optional(CERTIFICATE), reader.optional(KEY)];
+    match files {
+        [None, None] => None,
+        [Some(certificate), Some(key)] => match Tls::load(certificate, key) {
+            Ok(tls) => Some(Arc::new(tls)),
+            Err(fault) => {
+                reader.refuse(CERTIFICATE, format_args!("cannot be used: {fault}"));
+                None
+            }
+        },
+        [certificate, _] => {
+            let (missing, other) =
+                if certificate.is_none() { (CERTIFICATE, KEY) } else { (KEY, CERTIFICATE) };
+            reader.refuse(missing, format_args!("must be set where {other} is"));
+            None
         }
     }
 }

@@ -16,6 +16,8 @@ mod routes;
 mod rules;
 mod server;
 mod upstream;
+mod watch;
 
 pub use app::Gateway;
 pub use config::{Config, LimitsConfig};
+pub use server::Tls;

@@ -1,7 +1,9 @@
 //! How often callers may ask (ADR 26): whoever is known by account, everybody else by address.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
+use quick_cache::sync::Cache;
 use slipway_jwt::SecretKey;
 use slipway_kernel::UserId;
 use slipway_limits::{Limiter, Quota, Verdict, network};
@@ -19,6 +21,8 @@ pub(crate) struct Limits {
     pub(crate) address: Quota,
     /// For each account.
     pub(crate) account: Quota,
+    /// Networks that have used up what they may ask, and until when.
+    pub(crate) used_up: Cache<String, Instant>,
 }
 
 /// Who a request is counted for.
@@ -45,7 +49,21 @@ impl Limits {
                 (("address", self.address), self.name(&format!("address {}", network(address))))
             }
         };
-        Limited { verdict: self.limiter.count(&[(name, policy.1)]).await, policy }
+        let limited = Limited { verdict: self.limiter.count(&[(name, policy.1)]).await, policy };
+        if let (Asker::Address(address), Some(wait)) = (asker, limited.refused()) {
+            self.used_up.insert(network(address), Instant::now() + Duration::from_secs(wait.into()));
+        }
+        limited
+    }
+
+    /// Tells for how long, in seconds, an address has used up what it may ask.
+    pub(crate) fn used_up(&self, address: IpAddr) -> Option<u32> {
+        if self.used_up.is_empty() {
+            return None;
+        }
+        let until = self.used_up.get(&network(address))?;
+        let left = until.checked_duration_since(Instant::now())?;
+        u32::try_from(left.as_secs() + 1).ok()
     }
 
     fn name(&self, asker: &str) -> String {

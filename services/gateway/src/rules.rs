@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::pages::Health;
 use crate::proxy::Hosts;
 use crate::routes::Routes;
+use crate::server::Tls;
 
 /// What decides about requests and where they go.
 pub(crate) struct Rules {
@@ -33,6 +34,8 @@ pub(crate) struct Rules {
     /// How the services are.
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
+    /// What connections begin with, where the gateway does TLS itself.
+    pub(crate) tls: Option<Arc<Tls>>,
     /// How many WebSockets are open.
     pub(crate) sockets: IntGauge,
     /// After so long without a word from a client its WebSocket is pinged, and closed after as long again.

@@ -168,6 +168,12 @@ impl ApiKeys {
         self.revoked.covers_key(key.id, key.user_id, key.generation, *asked_at)
     }
 
+    /// Tells whether a key is remembered as a good one.
+    pub(crate) fn has_seen(&self, key: &str) -> bool {
+        let known = |fingerprint| matches!(self.remembered(&fingerprint), Ok(Some(_)));
+        ApiKeyFingerprint::of(key).is_some_and(known)
+    }
+
     /// Returns what is known of a key, be it that there is none.
     fn remembered(&self, fingerprint: &ApiKeyFingerprint) -> Result<Option<Arc<Known>>, NotRemembered> {
         let now = self.clock.now();

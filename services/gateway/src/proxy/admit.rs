@@ -17,6 +17,7 @@ use crate::domain::cookies;
 use crate::domain::origin::Judged;
 use crate::domain::path::canonicalise;
 use crate::domain::query::names_access_token;
+use crate::in_flight::TooMany;
 use crate::limits::Asker;
 use crate::pages::{self, Page};
 use crate::routes::{Access, Cookies, Limit, Route};
@@ -25,7 +26,7 @@ use crate::rules::Rules;
 /// Where an API key may stand beside `authorization`.
 const API_KEY_HEADER: &str = "x-api-key";
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// When an account with too many requests under way may try again.
+/// When to try again where too many requests are under way.
 const RETRY_SECONDS: u32 = 1;
 
 /// What is to become of a request.
@@ -67,39 +68,60 @@ pub(super) async fn decide(
     let origin = origins::judge(request, &rules.origins);
     // What a function says to browsers is its own.
     if !route.is_content {
-        browsers::protect(request, origin, &mut exchange.said);
+        browsers::protect(request, origin, rules.tls.is_some(), &mut exchange.said);
         if browsers::is_preflight(request) {
             return browsers::preflight(origin).map(Decided::Page);
         }
     }
     let refresh_cookie = refresh_cookie(request, &route)?;
     let client_address = client_address(request, rules);
-    let admitted = admit(request, rules, &route, origin, refresh_cookie).await;
+    let admitted = admit(request, rules, &route, origin, (client_address, refresh_cookie)).await;
     let known = admitted.as_ref().ok().and_then(Option::as_ref);
     let is_switch = body == Body::Opaque && route.is_websocket;
     if !is_switch {
         limit(exchange, rules, &route, known, client_address).await?;
     }
     let caller = admitted?;
-    let place = caller.as_ref().map(|caller| rules.in_flight.enter(caller.user_id)).transpose();
-    let place = place.map_err(|fault| {
-        let code = ErrorCode::new("too_many_in_flight");
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, code, fault.to_string()).retry_after(RETRY_SECONDS)
-    })?;
+    let place = rules.in_flight.enter(caller.as_ref().map(|caller| caller.user_id), is_switch);
+    let place = place.map_err(|fault| too_many(&fault))?;
     if matches!(body, Body::Sized(length) if length > route.body_limit) {
         return Err(Problem::body_too_large(route.body_limit));
     }
     let is_origin_told = route.cookies != Cookies::Kept && origin == Judged::Allowed;
-    let sender = Sender { client_address, caller, is_switch, is_origin_told, refresh_cookie };
+    let sender = Sender {
+        client_address,
+        scheme: scheme(request, rules),
+        caller,
+        is_switch,
+        is_origin_told,
+        refresh_cookie,
+    };
     let is_beside_platform = route.is_content && !rules.hosts.are_separate();
     let plan = Plan::new(request, exchange, (route, is_beside_platform), &path, body, sender, place);
     Ok(Decided::Pass(Box::new(plan)))
+}
+
+fn too_many(fault: &TooMany) -> Problem {
+    let (status, code) = match fault {
+        TooMany::OfAccount(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_in_flight"),
+        TooMany::InAll => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+    };
+    Problem::new(status, ErrorCode::new(code), fault.to_string()).retry_after(RETRY_SECONDS)
 }
 
 /// Finds where a request comes from, through the proxies that are believed.
 fn client_address(request: &Request<'_>, rules: &Rules) -> IpAddr {
     let told = request.values(FORWARDED_FOR).filter_map(|value| str::from_utf8(value).ok());
     rules.trusted_proxies.client(request.peer, told)
+}
+
+/// Tells what the client speaks: to the gateway, or to the proxy before it that is believed.
+fn scheme(request: &Request<'_>, rules: &Rules) -> &'static str {
+    match request.text("x-forwarded-proto") {
+        Some("https") if rules.trusted_proxies.trusts(request.peer) => "https",
+        _ if rules.tls.is_some() => "https",
+        _ => "http",
+    }
 }
 
 /// Counts a request, be it one that is refused for what it shows, and refuses one too many.
@@ -124,7 +146,7 @@ async fn admit(
     rules: &Rules,
     route: &Route,
     origin: Judged,
-    refresh_cookie: Option<&str>,
+    (client_address, refresh_cookie): (IpAddr, Option<&str>),
 ) -> Result<Option<Admitted>, Problem> {
     let needed = match route.access {
         Access::Public => return Ok(None),
@@ -134,6 +156,11 @@ async fn admit(
     let shown = shown(request, route);
     if !route.is_content {
         origins::check(request, shown.as_ref().ok(), origin)?;
+    }
+    if let Ok(shown) = &shown
+        && let Some(wait) = refused_unseen(shown, rules, route, client_address)
+    {
+        return Err(problems::rate_limited(wait));
     }
     let admitted = match shown {
         Ok(shown) => rules.guard.admit(shown, needed, &route.service.name).await,
@@ -148,6 +175,14 @@ async fn admit(
         Err(Refusal::NoToken | Refusal::Token(_)) if is_known_by(refresh_cookie, request) => Ok(None),
         admitted => admitted.map(Some).map_err(problems::refused),
     }
+}
+
+/// Refuses a credential that was not seen before from an address that has used up what it may ask: to look at it costs what
+/// a flood of them would have the gateway spend. Returns how long to wait, in seconds.
+fn refused_unseen(shown: &Shown<'_>, rules: &Rules, route: &Route, client_address: IpAddr) -> Option<u32> {
+    let limits = rules.limits.as_ref().filter(|_| route.limit == Limit::Usual)?;
+    let wait = limits.used_up(client_address)?;
+    (!rules.guard.has_seen(shown)).then_some(wait)
 }
 
 /// Tells how far an API key has to reach for a request.

@@ -88,7 +88,7 @@ pub(super) fn note(turn: &Turn, (head, bytes): (&AnswerHead, &[u8]), replicas: &
     if replicas.are_several() && is_own_failure(head, bytes) {
         turn.failed(std::time::Instant::now());
     } else {
-        turn.succeeded();
+        turn.succeeded(std::time::Instant::now());
     }
 }
 

@@ -18,9 +18,13 @@ const REMEMBERED_SECONDS: &str = "600";
 
 /// Adds to the answer of a route of the platform's or the operator's, be it an error, what browsers need to know. Pages of
 /// the origins that may use cookies may read it; others may not.
-pub(super) fn protect(request: &Request<'_>, origin: Judged, said: &mut Said) {
+pub(super) fn protect(request: &Request<'_>, origin: Judged, is_tls: bool, said: &mut Said) {
     said.add("x-content-type-options", b"nosniff");
     said.add("vary", b"origin");
+    if is_tls {
+        // RFC 6797: once seen by TLS, never without it for a year.
+        said.add("strict-transport-security", b"max-age=31536000");
+    }
     if let (Judged::Allowed, Some(allowed)) = (origin, request.values("origin").next()) {
         said.add("access-control-allow-origin", allowed);
         said.add("access-control-allow-credentials", b"true");

@@ -31,12 +31,14 @@ pub(super) struct Plan {
     /// What the caller showed.
     credential: Option<Credential>,
     /// The request keeps its place until its end.
-    _place: Option<Place>,
+    _place: Place,
 }
 
 /// Who a request comes from, and what of them the service learns.
 pub(super) struct Sender<'a> {
     pub(super) client_address: IpAddr,
+    /// What the client speaks to the gateway.
+    pub(super) scheme: &'static str,
     pub(super) caller: Option<Admitted>,
     /// Whether the service is told that the request's origin may use cookies.
     /// Whether the service may be asked to switch to WebSocket.
@@ -54,7 +56,7 @@ impl Plan {
         path: &str,
         body: Body,
         sender: Sender<'_>,
-        place: Option<Place>,
+        place: Place,
     ) -> Self {
         let method = request.method();
         let mut line = Vec::with_capacity(256);
@@ -68,7 +70,7 @@ impl Plan {
         line.extend_from_slice(b" HTTP/1.1\r\nhost: ");
         let mut fields = Vec::with_capacity(1024);
         copy_fields(&mut fields, request, &route);
-        add_fields(&mut fields, exchange, body, &sender);
+        add_fields(&mut fields, exchange, body, &sender, request.host());
         fields.extend_from_slice(b"\r\n");
         Self {
             route,
@@ -106,14 +108,26 @@ fn copy_fields(to: &mut Vec<u8>, request: &Request<'_>, route: &Route) {
     }
 }
 
-fn add_fields(to: &mut Vec<u8>, exchange: &Exchange, body: Body, sender: &Sender<'_>) {
+fn add_fields(to: &mut Vec<u8>, exchange: &Exchange, body: Body, sender: &Sender<'_>, host: Option<&str>) {
     // Writing into memory does not fail.
     let _ = write!(to, "traceparent: {}\r\n", exchange.trace);
     if let Some(state) = &exchange.tracestate {
         write_field(to, "tracestate", state.as_bytes());
     }
     write_field(to, "x-request-id", exchange.id.as_str().as_bytes());
-    let _ = write!(to, "x-forwarded-for: {}\r\n", sender.client_address);
+    let Sender { client_address, scheme, .. } = sender;
+    let _ = write!(
+        to,
+        "x-forwarded-for: {client_address}\r\nx-forwarded-proto: {scheme}\r\nvia: 1.1 slipway\r\n"
+    );
+    let host = host.unwrap_or_default();
+    write_field(to, "x-forwarded-host", host.as_bytes());
+    let _ = match client_address {
+        IpAddr::V4(address) => write!(to, "forwarded: for={address};host=\"{host}\";proto={scheme}\r\n"),
+        IpAddr::V6(address) => {
+            write!(to, "forwarded: for=\"[{address}]\";host=\"{host}\";proto={scheme}\r\n")
+        }
+    };
     let _ = match body {
         Body::Sized(length) => write!(to, "content-length: {length}\r\n"),
         Body::Chunked => write!(to, "transfer-encoding: chunked\r\n"),

@@ -6,6 +6,7 @@
 mod connection;
 mod input;
 mod timer;
+mod tls;
 
 use std::cell::Cell;
 use std::io;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use connection::{Connection, NoRequest, Stream, poll_gone};
 pub(crate) use input::Input;
+pub use tls::Tls;
 
 use crate::proxy::{self, Next};
 use crate::rules::Rules;
@@ -32,6 +34,7 @@ use crate::upstream::Pool;
 
 /// How long accepting pauses where there is nothing to accept with, such as open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How often connections to services that idled for long are closed.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
@@ -144,6 +147,15 @@ async fn serve(stream: TcpStream, peer: SocketAddr, worker: &Worker) {
     let _counted = worker.count_connection();
     // Answers leave at once; where it cannot be set they leave a little later.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = &worker.rules.tls else { return serve_requests(stream, peer, worker).await };
+    match timeout(HANDSHAKE_WITHIN, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => Box::pin(serve_requests(stream, peer, worker)).await,
+        Ok(Err(fault)) => tracing::debug!(error = %fault, "no TLS came about"),
+        Err(_) => tracing::debug!("no TLS came about in time"),
+    }
+}
+
+async fn serve_requests<S: Stream>(stream: S, peer: SocketAddr, worker: &Worker) {
     let mut connection = Connection::new(stream, peer.ip().to_canonical());
     let mut stopping = pin!(worker.stopping.cancelled());
     loop {

@@ -10,6 +10,11 @@ use http::uri::Authority;
 const FAILURES: u32 = 5;
 /// How long a replica with an open circuit is left alone; then one request tries it.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A replica is slow that takes so many times as long as the best one, and so many microseconds longer.
+const SLOWER: u64 = 3;
+const SLOW_FROM: u64 = 50_000;
+/// An answer's part in the average.
+const WEIGHT: u64 = 4;
 /// A request that is sent a second time takes as much as so many requests put in: retries stay a tenth of the load.
 const RETRY_COSTS: u32 = 10;
 /// What is kept of what requests put in: ten retries.
@@ -32,18 +37,25 @@ struct Replica {
     id: ReplicaId,
     authority: Authority,
     under_way: AtomicUsize,
+    /// How long it takes to answer, in microseconds: an average in which the last answers count most.
+    latency: AtomicU64,
     circuit: Mutex<Circuit>,
 }
 
 #[derive(Default)]
 struct Circuit {
     failures: u32,
+    /// When it was last asked although it is slow, or found to be so.
+    probed_at: Option<Instant>,
     /// Until when it is open; once that has passed, until when the one request has that tries it.
     open_until: Option<Instant>,
 }
 
 /// A request's place at a replica, until it is dropped.
-pub(crate) struct Turn(Arc<Replica>);
+pub(crate) struct Turn {
+    replica: Arc<Replica>,
+    since: Instant,
+}
 
 /// Says that the circuits of all replicas are open.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +66,13 @@ impl Replicas {
     pub(crate) fn new(authorities: impl IntoIterator<Item = Authority>) -> Self {
         let replica = |authority| {
             let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-            Arc::new(Replica { id, authority, under_way: AtomicUsize::new(0), circuit: Mutex::default() })
+            Arc::new(Replica {
+                id,
+                authority,
+                under_way: AtomicUsize::new(0),
+                latency: AtomicU64::new(0),
+                circuit: Mutex::default(),
+            })
         };
         Self {
             all: authorities.into_iter().map(replica).collect(),
@@ -81,7 +99,7 @@ impl Replicas {
         if !self.are_several() || !self.allows_retry() {
             return None;
         }
-        self.choose_but(Some(&failed.0), now).ok()
+        self.choose_but(Some(&failed.replica), now).ok()
     }
 
     /// Pays for a second try, where the budget has it.
@@ -97,7 +115,7 @@ impl Replicas {
         };
         let chosen = chosen.ok_or(NoReplica)?;
         chosen.under_way.fetch_add(1, Ordering::Relaxed);
-        Ok(Turn(Arc::clone(chosen)))
+        Ok(Turn { replica: Arc::clone(chosen), since: now })
     }
 
     fn least_busy<'a>(
@@ -111,7 +129,10 @@ impl Replicas {
             .map(|offset| &all[(start.wrapping_add(offset)) % all.len()])
             .filter(|replica| failed.is_none_or(|failed| !Arc::ptr_eq(failed, replica)))
             .collect();
-        candidates.sort_by_key(|replica| replica.under_way.load(Ordering::Relaxed));
+        let best = candidates.iter().map(|replica| replica.latency.load(Ordering::Relaxed)).min();
+        candidates.sort_by_cached_key(|replica| {
+            (replica.is_left_alone(best.unwrap_or_default(), now), replica.under_way.load(Ordering::Relaxed))
+        });
         candidates.into_iter().find(|replica| replica.lets_through(now))
     }
 }
@@ -119,6 +140,19 @@ impl Replicas {
 impl Replica {
     fn circuit(&self) -> MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether it is so much slower than the best that others are asked, but for one request in a while.
+    fn is_left_alone(&self, best: u64, now: Instant) -> bool {
+        if self.latency.load(Ordering::Relaxed) <= best.saturating_mul(SLOWER) + SLOW_FROM {
+            return false;
+        }
+        let mut circuit = self.circuit();
+        let is_due = circuit.probed_at.is_some_and(|at| now.saturating_duration_since(at) >= PAUSE);
+        if is_due || circuit.probed_at.is_none() {
+            circuit.probed_at = Some(now);
+        }
+        !is_due
     }
 
     /// Tells whether a request may go here. Where the pause is over, one may, and the next after another pause.
@@ -138,26 +172,31 @@ impl Replica {
 impl Turn {
     /// Returns where to send the request.
     pub(crate) fn authority(&self) -> &Authority {
-        &self.0.authority
+        &self.replica.authority
     }
 
     /// Tells which replica it is.
     pub(crate) fn replica(&self) -> ReplicaId {
-        self.0.id
+        self.replica.id
     }
 
     /// Notes that the replica answered as one that works.
-    pub(crate) fn succeeded(&self) {
-        *self.0.circuit() = Circuit::default();
+    pub(crate) fn succeeded(&self, now: Instant) {
+        let took = now.saturating_duration_since(self.since).as_micros();
+        let took = u64::try_from(took).unwrap_or(u64::MAX);
+        let mix = |before: u64| Some(before - before / WEIGHT + took / WEIGHT);
+        let _ = self.replica.latency.fetch_update(Ordering::Relaxed, Ordering::Relaxed, mix);
+        let mut circuit = self.replica.circuit();
+        (circuit.failures, circuit.open_until) = (0, None);
     }
 
     /// Notes that the replica could not be reached, broke off, was late, or failed by itself.
     pub(crate) fn failed(&self, now: Instant) {
-        let mut circuit = self.0.circuit();
+        let mut circuit = self.replica.circuit();
         circuit.failures = circuit.failures.saturating_add(1);
         if circuit.failures >= FAILURES {
             if circuit.failures == FAILURES {
-                tracing::warn!(replica = %self.0.authority, "the circuit of a replica opens: it failed {FAILURES} times");
+                tracing::warn!(replica = %self.replica.authority, "the circuit of a replica opens: it failed {FAILURES} times");
             }
             circuit.open_until = Some(now + PAUSE);
         }
@@ -166,7 +205,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.replica.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -209,8 +248,30 @@ mod tests {
         trying.failed(later);
         assert_eq!(one.choose(later + PAUSE / 2).err(), Some(NoReplica));
         let again = one.choose(later + PAUSE).unwrap();
-        again.succeeded();
+        again.succeeded(later);
         assert!(one.choose(later + PAUSE).is_ok());
+    }
+
+    #[test]
+    fn a_replica_that_became_slow_is_asked_once_in_a_while_until_it_is_as_fast_again() {
+        let (two, mut now) = (replicas(2), Instant::now());
+        let mut slow_takes = Duration::from_secs(1);
+        let mut ask = |count: usize, slow_takes: Duration| {
+            let mut slow = 0;
+            for _ in 0..count {
+                let turn = two.choose(now).unwrap();
+                let is_slow = host(&turn) == "10.0.0.0";
+                slow += usize::from(is_slow);
+                turn.succeeded(now + if is_slow { slow_takes } else { Duration::from_millis(1) });
+                now += Duration::from_millis(10);
+            }
+            slow
+        };
+        assert_eq!(ask(10, slow_takes).min(2), 1, "it is found out by one answer");
+        assert!((4..=6).contains(&ask(500, slow_takes)), "once a second");
+        slow_takes = Duration::from_millis(1);
+        ask(1_500, slow_takes);
+        assert_eq!(ask(100, slow_takes), 50);
     }
 
     #[test]
@@ -219,7 +280,7 @@ mod tests {
         for _ in 0..10 * FAILURES {
             let turn = one.choose(now).unwrap();
             turn.failed(now);
-            turn.succeeded();
+            turn.succeeded(now);
         }
         assert!(one.choose(now).is_ok());
     }

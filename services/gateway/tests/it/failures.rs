@@ -110,3 +110,21 @@ async fn an_account_has_so_many_requests_under_way_and_others_are_let_in() {
     drop(held);
     eventually(async || gateway.get("/api/v1/functions/x", &greedy).await.status() == 200).await;
 }
+
+#[tokio::test]
+async fn the_gateway_has_so_many_requests_under_way_and_says_when_to_come_again() {
+    let gateway = TestGateway::start_with(&[("GATEWAY_MAX_REQUESTS", "1")]).await;
+    let held = gateway.get("/api/v1/functions/endless", &gateway.sign_in().token).await;
+    let other = gateway.sign_in().token;
+    let refused = gateway.get("/api/v1/functions/x", &other).await;
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(problem(refused).await, (503, "overloaded".to_owned()));
+    assert_eq!(gateway.services.asked.load(Ordering::SeqCst), 0);
+    assert_eq!(
+        gateway.request(Method::GET, "/health").send().await.unwrap().status(),
+        200,
+        "it tells how it is"
+    );
+    drop(held);
+    eventually(async || gateway.get("/api/v1/functions/x", &other).await.status() == 200).await;
+}

@@ -34,6 +34,29 @@ async fn a_proxy_that_is_trusted_says_who_the_client_is() {
 }
 
 #[tokio::test]
+async fn a_service_learns_what_the_client_asked_for_and_by_what() {
+    let gateway = TestGateway::start_with(&[("GATEWAY_TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let token = gateway.sign_in().token;
+    let request = gateway.request(Method::GET, "/api/functions").bearer_auth(&token);
+    let request = request.header("x-forwarded-proto", "https").header("host", "slipway.example.org");
+    let echoed: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(values(&echoed, "x-forwarded-proto"), ["https"]);
+    assert_eq!(values(&echoed, "x-forwarded-host"), ["slipway.example.org"]);
+    assert_eq!(values(&echoed, "forwarded"), [r#"for=127.0.0.1;host="slipway.example.org";proto=https"#]);
+    assert_eq!(values(&echoed, "via"), ["1.1 slipway"]);
+
+    let gateway = TestGateway::start().await;
+    let request = gateway.request(Method::GET, "/api/functions").bearer_auth(gateway.sign_in().token);
+    let echoed: Value =
+        request.header("x-forwarded-proto", "https").send().await.unwrap().json().await.unwrap();
+    assert_eq!(
+        values(&echoed, "x-forwarded-proto"),
+        ["http"],
+        "of whoever is not trusted it is not believed"
+    );
+}
+
+#[tokio::test]
 async fn what_a_client_says_of_itself_changes_nothing() {
     let gateway = TestGateway::start().await;
     let caller = gateway.sign_in();
@@ -60,7 +83,7 @@ async fn what_a_client_says_of_itself_changes_nothing() {
     .join("\r\n");
     let token = &caller.token;
     let request = format!(
-        "GET /api/v1/functions HTTP/1.1\r\nHost: root.example\r\nAuthorization: Bearer {token}\r\n{spoofed}\r\n\r\n"
+        "GET /api/v1/functions HTTP/1.1\r\nHost: slipway.example\r\nAuthorization: Bearer {token}\r\n{spoofed}\r\n\r\n"
     );
 
     let answer = raw::exchange(gateway.address, &request).await;

@@ -69,3 +69,16 @@ async fn routes_that_their_service_counts_are_left_to_it() {
         assert!(!answer.headers().contains_key("ratelimit"));
     }
 }
+
+#[tokio::test]
+async fn an_address_that_used_up_its_share_has_no_new_credentials_looked_at_and_known_ones_pass() {
+    let gateway = TestGateway::start_with(&LIMITS).await;
+    let (seen, unseen) = (gateway.sign_in(), gateway.sign_in());
+    assert_eq!(ask(&gateway, "/api/functions", "203.0.113.9", Some(&seen.token)).await.status(), 200);
+    while ask(&gateway, "/api/functions", "203.0.113.9", Some("a.b.c")).await.status() != 429 {}
+
+    assert_eq!(ask(&gateway, "/api/functions", "203.0.113.9", Some(&seen.token)).await.status(), 200);
+    let refused = ask(&gateway, "/api/functions", "203.0.113.9", Some(&unseen.token)).await;
+    assert_eq!(problem(refused).await, (429, "rate_limited".to_owned()));
+    assert_eq!(ask(&gateway, "/api/functions", "203.0.113.10", Some(&unseen.token)).await.status(), 200);
+}

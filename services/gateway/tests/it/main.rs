@@ -23,5 +23,6 @@ mod smuggling;
 mod sockets;
 mod spoofing;
 mod tap;
+mod tls;
 mod token_attacks;
 mod token_memory;

@@ -4,8 +4,18 @@ use crate::cases::Expected::{Closed, Passes, Refused};
 use crate::cases::{Case, run};
 
 /// What the gateway says itself of a request that nobody signed.
-const OWN: [&str; 6] =
-    ["host", "traceparent", "tracestate", "x-forwarded-for", "x-request-id", "content-length"];
+const OWN: [&str; 10] = [
+    "content-length",
+    "forwarded",
+    "host",
+    "traceparent",
+    "tracestate",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+];
 
 fn get(target: &str, lines: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: a\r\n{lines}\r\n")
