@@ -42,6 +42,13 @@ struct Replica {
     circuit: Mutex<Circuit>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    First,
+    Usual,
+    Last,
+}
+
 #[derive(Default)]
 struct Circuit {
     failures: u32,
@@ -131,7 +138,7 @@ impl Replicas {
             .collect();
         let best = candidates.iter().map(|replica| replica.latency.load(Ordering::Relaxed)).min();
         candidates.sort_by_cached_key(|replica| {
-            (replica.is_left_alone(best.unwrap_or_default(), now), replica.under_way.load(Ordering::Relaxed))
+            (replica.rank(best.unwrap_or_default(), now), replica.under_way.load(Ordering::Relaxed))
         });
         candidates.into_iter().find(|replica| replica.lets_through(now))
     }
@@ -142,17 +149,18 @@ impl Replica {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells whether it is so much slower than the best that others are asked, but for one request in a while.
-    fn is_left_alone(&self, best: u64, now: Instant) -> bool {
+    /// Tells whether it is asked before others or after them, where it is so much slower than the best: first once in a
+    /// while, to find out whether it still is, and else last.
+    fn rank(&self, best: u64, now: Instant) -> Rank {
         if self.latency.load(Ordering::Relaxed) <= best.saturating_mul(SLOWER) + SLOW_FROM {
-            return false;
+            return Rank::Usual;
         }
         let mut circuit = self.circuit();
         let is_due = circuit.probed_at.is_some_and(|at| now.saturating_duration_since(at) >= PAUSE);
         if is_due || circuit.probed_at.is_none() {
             circuit.probed_at = Some(now);
         }
-        !is_due
+        if is_due { Rank::First } else { Rank::Last }
     }
 
     /// Tells whether a request may go here. Where the pause is over, one may, and the next after another pause.
