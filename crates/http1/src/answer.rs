@@ -12,8 +12,7 @@ pub struct AnswerHead {
     fields: Fields,
     status: Option<u16>,
     is_old: bool,
-    closes: bool,
-    keeps: bool,
+    keeps: Option<bool>,
     length: Option<u64>,
     is_chunked: bool,
 }
@@ -55,8 +54,11 @@ impl AnswerHead {
                 match name.len() {
                     10 if name == b"connection" => {
                         let options = || value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-                        self.closes |= options().any(|option| option.eq_ignore_ascii_case(b"close"));
-                        self.keeps |= options().any(|option| option.eq_ignore_ascii_case(b"keep-alive"));
+                        if options().any(|option| option.eq_ignore_ascii_case(b"close")) {
+                            self.keeps = Some(false);
+                        } else if options().any(|option| option.eq_ignore_ascii_case(b"keep-alive")) {
+                            self.keeps = self.keeps.or(Some(true));
+                        }
                     }
                     14 if name == b"content-length" => {
                         let length = number(value).ok_or(Fault)?;
@@ -64,12 +66,11 @@ impl AnswerHead {
                             return Err(HeadFault::Malformed);
                         }
                     }
-                    17 if name == b"transfer-encoding" => {
-                        if std::mem::replace(&mut self.is_chunked, true)
-                            || !value.eq_ignore_ascii_case(b"chunked")
-                        {
-                            return Err(HeadFault::Malformed);
-                        }
+                    17 if name == b"transfer-encoding"
+                        && (std::mem::replace(&mut self.is_chunked, true)
+                            || !value.eq_ignore_ascii_case(b"chunked")) =>
+                    {
+                        return Err(HeadFault::Malformed);
                     }
                     _ => {}
                 }
@@ -105,7 +106,7 @@ impl AnswerHead {
 
     /// Tells whether the connection ends with this answer.
     pub fn is_last(&self) -> bool {
-        self.closes || self.is_old && !self.keeps
+        !self.keeps.unwrap_or(!self.is_old)
     }
 
     /// Returns names, in lower case, and values of all fields.

@@ -151,5 +151,6 @@ fn to_lower_case(name: &mut [u8]) -> bool {
 
 /// Tells what a value may hold (RFC 9110, section 5.5). All bytes are looked at whatever comes: that is faster.
 fn is_text(value: &[u8]) -> bool {
-    value.iter().fold(true, |is_good, byte| is_good & (*byte >= b' ' && *byte != 0x7f || *byte == b'\t'))
+    let is_good = |byte: u8| byte >= b' ' && byte != 0x7f || byte == b'\t';
+    value.iter().fold(0, |bad, byte| bad | u8::from(!is_good(*byte))) == 0
 }

@@ -39,10 +39,7 @@ impl RequestHead {
                 }
                 continue;
             }
-            if !line.is_empty() {
-                let (name, value) = self.fields.read(bytes, line)?;
-                self.head.read_field(name, value)?;
-            } else {
+            if line.is_empty() {
                 let body = self.head.end()?;
                 // An older client may mean the rest of the connection (RFC 1945, section 7.2.2).
                 let has_body = [&b"POST"[..], b"PUT", b"PATCH"].contains(&&bytes[self.method.clone()]);
@@ -51,6 +48,8 @@ impl RequestHead {
                 }
                 return Ok(Some(body));
             }
+            let (name, value) = self.fields.read(bytes, line)?;
+            self.head.read_field(name, value)?;
         }
         Ok(None)
     }

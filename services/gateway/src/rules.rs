@@ -36,7 +36,7 @@ pub(crate) struct Rules {
     pub(crate) metrics: Metrics,
     /// What connections begin with, where the gateway does TLS itself.
     pub(crate) tls: Option<Arc<Tls>>,
-    /// How many WebSockets are open.
+    /// How many sockets (RFC 6455) are open.
     pub(crate) sockets: IntGauge,
     /// After so long without a word from a client its WebSocket is pinged, and closed after as long again.
     pub(crate) socket_ping: Duration,

@@ -164,7 +164,7 @@ impl Exchange {
         for (name, value) in span.in_scope(outgoing_headers) {
             match name {
                 "traceparent" => {
-                    self.trace = TraceContext::exactly(&value).unwrap_or_else(|| self.trace.clone())
+                    self.trace = TraceContext::exactly(&value).unwrap_or_else(|| self.trace.clone());
                 }
                 "tracestate" => self.tracestate = Some(value),
                 _ => {}

@@ -1,4 +1,4 @@
-//! WebSockets through the gateway (RFC 6455).
+//! Sockets (RFC 6455) through the gateway.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::raw;
 const MASK: [u8; 4] = [1, 2, 3, 4];
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A gateway with one route that takes WebSockets, to a service that a test plays.
+/// A gateway with one route that takes sockets, to a service that a test plays.
 struct Playing {
     gateway: TestGateway,
     service: TcpListener,
@@ -80,7 +80,7 @@ async fn read_frame(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
         stream.read_exact(&mut payload).await.ok()?;
         Some((first, payload))
     };
-    timeout(PATIENCE, reading).await.expect("a frame, or the end")
+    timeout(PATIENCE, reading).await.unwrap()
 }
 
 fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
