@@ -64,11 +64,11 @@ mod tests {
         match length {
             0..=125 => bytes.push(u8::try_from(length).unwrap() | mask),
             126..=65_535 => {
-                bytes.push(126 | mask);
+                bytes.push(0x7e | mask);
                 bytes.extend_from_slice(&u16::try_from(length).unwrap().to_be_bytes());
             }
             _ => {
-                bytes.push(127 | mask);
+                bytes.push(0x7f | mask);
                 bytes.extend_from_slice(&(length as u64).to_be_bytes());
             }
         }
