@@ -127,7 +127,7 @@ impl Service for Gateway {
         });
         let server = config.server;
         let serve =
-            |listener, stopping| Server::start(&listener, server.workers, server.drain, &rules, &stopping);
+            |listener, stopping| Server::start(listener, server.workers, server.drain, &rules, &stopping);
         Ok(Application::serving_by_itself(&server, metrics, readiness, |listener, stopping| {
             serve(listener, stopping).map(Server::ended)
         })?)

@@ -138,6 +138,31 @@ impl Routes {
     }
 }
 
+/// What the gateway answers itself, on any host but functions' own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnPage {
+    /// How the services are.
+    Health,
+    /// The document of the API.
+    OpenApi,
+    /// The page that shows it, and what that is made of.
+    Docs,
+    DocsScript,
+    DocsStyle,
+}
+
+/// Finds the page of a path, as it is written.
+pub(crate) fn own_page(path: &str) -> Option<OwnPage> {
+    Some(match path {
+        "/health" => OwnPage::Health,
+        "/api/openapi.json" | "/api/v1/openapi.json" => OwnPage::OpenApi,
+        "/api/docs" => OwnPage::Docs,
+        "/api/docs/docs.js" => OwnPage::DocsScript,
+        "/api/docs/docs.css" => OwnPage::DocsStyle,
+        _ => return None,
+    })
+}
+
 /// The platform's own routes.
 fn own_routes(services: &Services) -> Vec<Route> {
     let auth = |prefix: &str, access| Route {

@@ -2,23 +2,19 @@
 
 use super::Page;
 
-const OPENAPI: &str = include_str!("../../../../proto-docs/openapi/slipway.json");
-const PAGE: &str = include_str!("../../assets/docs.html");
-const SCRIPT: &str = include_str!("../../assets/docs.js");
-const STYLE: &str = include_str!("../../assets/docs.css");
+/// The types of what is shown, and what it is.
+pub(super) const OPENAPI: (&str, &str) =
+    ("application/json", include_str!("../../../../proto-docs/openapi/slipway.json"));
+pub(super) const PAGE: (&str, &str) = ("text/html; charset=utf-8", include_str!("../../assets/docs.html"));
+pub(super) const SCRIPT: (&str, &str) =
+    ("text/javascript; charset=utf-8", include_str!("../../assets/docs.js"));
+pub(super) const STYLE: (&str, &str) = ("text/css; charset=utf-8", include_str!("../../assets/docs.css"));
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Finds a page of the API's.
-pub(super) fn find(path: &str) -> Option<Page> {
-    let (content_type, content) = match path {
-        "/api/openapi.json" | "/api/v1/openapi.json" => ("application/json", OPENAPI),
-        "/api/docs" => ("text/html; charset=utf-8", PAGE),
-        "/api/docs/docs.js" => ("text/javascript; charset=utf-8", SCRIPT),
-        "/api/docs/docs.css" => ("text/css; charset=utf-8", STYLE),
-        _ => return None,
-    };
+/// Shows the API.
+pub(super) fn show((content_type, content): (&'static str, &'static str)) -> Page {
     let headers = vec![
         ("content-type", content_type),
         ("cache-control", "no-cache"),
@@ -27,5 +23,5 @@ pub(super) fn find(path: &str) -> Option<Page> {
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
     ];
-    Some(Page { status: 200, headers, body: content.into() })
+    Page { status: 200, headers, body: content.into() }
 }

@@ -11,6 +11,7 @@ use slipway_web::http::StatusCode;
 
 pub(crate) use health::Health;
 
+use crate::routes::OwnPage;
 use crate::rules::Rules;
 
 /// An answer of the gateway's own.
@@ -20,19 +21,17 @@ pub(crate) struct Page {
     pub(crate) body: Cow<'static, str>,
 }
 
-/// Finds the page of a path, where there is one.
-pub(crate) async fn find(path: &str, method: &str, rules: &Rules) -> Option<Result<Page, Problem>> {
-    let found = match path {
-        "/health" => None,
-        path => Some(docs::find(path)?),
-    };
+/// Answers with a page.
+pub(crate) async fn show(page: OwnPage, method: &str, rules: &Rules) -> Result<Page, Problem> {
     if !matches!(method, "GET" | "HEAD") {
-        let code = ErrorCode::METHOD_NOT_ALLOWED;
         let told = "this path does not take this method";
-        return Some(Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, code, told)));
+        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::METHOD_NOT_ALLOWED, told));
     }
-    match found {
-        Some(page) => Some(Ok(page)),
-        None => Some(rules.health.page(rules.guard.link.check().is_ok()).await),
+    match page {
+        OwnPage::Health => rules.health.page(rules.guard.link.check().is_ok()).await,
+        OwnPage::OpenApi => Ok(docs::show(docs::OPENAPI)),
+        OwnPage::Docs => Ok(docs::show(docs::PAGE)),
+        OwnPage::DocsScript => Ok(docs::show(docs::SCRIPT)),
+        OwnPage::DocsStyle => Ok(docs::show(docs::STYLE)),
     }
 }

@@ -20,7 +20,7 @@ use crate::domain::query::names_access_token;
 use crate::in_flight::TooMany;
 use crate::limits::Asker;
 use crate::pages::{self, Page};
-use crate::routes::{Access, Cookies, Limit, Route};
+use crate::routes::{Access, Cookies, Limit, Route, own_page};
 use crate::rules::Rules;
 
 /// Where an API key may stand beside `authorization`.
@@ -45,9 +45,9 @@ pub(super) async fn decide(
     rules: &Rules,
 ) -> Result<Decided, Problem> {
     let is_functions_own = rules.hosts.is_functions_own(request);
-    if !is_functions_own && let Some(page) = pages::find(request.path(), request.method(), rules).await {
+    if !is_functions_own && let Some(page) = own_page(request.path()) {
         exchange.route = Some(request.path().into());
-        return page.map(Decided::Page);
+        return pages::show(page, request.method(), rules).await.map(Decided::Page);
     }
     let path = canonicalise(request.path()).map_err(|fault| Problem::invalid_request(fault.to_string()))?;
     let route = rules

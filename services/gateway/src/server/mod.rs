@@ -8,18 +8,19 @@ mod input;
 mod timer;
 mod tls;
 
-use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -38,43 +39,64 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How often connections to services that idled for long are closed.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
+/// Connections that were accepted and wait for a worker: where it is full, accepting waits.
+const WAITING: usize = 1024;
+
 /// What a worker's connections share.
 pub(crate) struct Worker {
     pub(crate) rules: Arc<Rules>,
     pub(crate) pool: Pool,
     /// Is cancelled when the gateway stops: what is being answered is still answered, and nothing else.
     pub(crate) stopping: CancellationToken,
-    connections: Cell<usize>,
+    connections: Arc<AtomicUsize>,
     last_ended: Notify,
+}
+
+/// Where accepted connections go.
+struct Acceptor {
+    workers: Vec<(Sender<(std::net::TcpStream, SocketAddr)>, Arc<AtomicUsize>)>,
 }
 
 /// The threads that serve.
 pub(crate) struct Server {
     workers: Vec<JoinHandle<()>>,
-    failed: tokio::sync::mpsc::Receiver<io::Error>,
+    failed: Receiver<io::Error>,
 }
 
 impl Server {
     /// Starts the threads. They serve until `stopping` is cancelled, and then for at most `drain`.
     pub(crate) fn start(
-        listener: &std::net::TcpListener,
+        listener: std::net::TcpListener,
         workers: usize,
         drain: Duration,
         rules: &Arc<Rules>,
         stopping: &CancellationToken,
     ) -> io::Result<Self> {
-        let (failing, failed) = tokio::sync::mpsc::channel(1);
+        let listener = TcpListener::from_std(listener)?;
+        let (failing, failed) = channel(1);
         let mut threads = Vec::with_capacity(workers);
+        let mut acceptor = Acceptor { workers: Vec::with_capacity(workers) };
         for index in 0..workers {
-            let (listener, rules, stopping) = (listener.try_clone()?, Arc::clone(rules), stopping.clone());
-            let failing = failing.clone();
+            let (accepted, accepting) = channel(WAITING);
+            let connections = Arc::default();
+            acceptor.workers.push((accepted, Arc::clone(&connections)));
+            let (rules, stopping, failing) = (Arc::clone(rules), stopping.clone(), failing.clone());
+            let worker = move || Worker {
+                rules,
+                pool: Pool::default(),
+                stopping,
+                connections,
+                last_ended: Notify::new(),
+            };
             let serve = move || {
-                if let Err(fault) = run(listener, rules, stopping, drain) {
+                if let Err(fault) = run(worker(), accepting, drain) {
                     let _ = failing.try_send(fault);
                 }
             };
             threads.push(std::thread::Builder::new().name(format!("gateway-{index}")).spawn(serve)?);
         }
+        let stopping = stopping.clone();
+        tokio::spawn(async move { stopping.run_until_cancelled(acceptor.run(&listener)).await });
         Ok(Self { workers: threads, failed })
     }
 
@@ -93,22 +115,13 @@ impl Server {
 }
 
 fn run(
-    listener: std::net::TcpListener,
-    rules: Arc<Rules>,
-    stopping: CancellationToken,
+    worker: Worker,
+    mut accepted: Receiver<(std::net::TcpStream, SocketAddr)>,
     drain: Duration,
 ) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let local = LocalSet::new();
-    let worker = Rc::new(Worker {
-        rules,
-        pool: Pool::default(),
-        stopping,
-        connections: Cell::new(0),
-        last_ended: Notify::new(),
-    });
-    local.block_on(&runtime, async {
-        let listener = TcpListener::from_std(listener)?;
+    let worker = Rc::new(worker);
+    LocalSet::new().block_on(&runtime, async {
         let sweeping = spawn_local({
             let worker = Rc::clone(&worker);
             async move {
@@ -118,25 +131,43 @@ fn run(
                 }
             }
         });
-        let _ = worker.stopping.run_until_cancelled(accept(&listener, &worker)).await;
-        drop(listener);
+        // It ends once nothing is accepted any more.
+        while let Some((stream, peer)) = accepted.recv().await {
+            let counted = Counted(Rc::clone(&worker));
+            let worker = Rc::clone(&worker);
+            spawn_local(async move {
+                if let Ok(stream) = TcpStream::from_std(stream) {
+                    serve(stream, peer, &worker).await;
+                }
+                drop(counted);
+            });
+        }
         let _ = timeout(drain, worker.ended()).await;
         sweeping.abort();
-        Ok(())
-    })
+    });
+    Ok(())
 }
 
-/// Accepts connections, for as long as it is let.
-async fn accept(listener: &TcpListener, worker: &Rc<Worker>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let worker = Rc::clone(worker);
-                spawn_local(async move { serve(stream, peer, &worker).await });
-            }
-            Err(fault) => {
-                tracing::warn!(error = %fault, "a connection could not be accepted");
-                sleep(ACCEPT_PAUSE).await;
+impl Acceptor {
+    /// Accepts connections, for as long as it is let, and gives each to the worker that has the fewest.
+    async fn run(self, listener: &TcpListener) {
+        loop {
+            let accepted = match listener.accept().await {
+                Ok((stream, peer)) => stream.into_std().map(|stream| (stream, peer)),
+                Err(fault) => Err(fault),
+            };
+            match accepted {
+                Ok(accepted) => {
+                    let fewest = self.workers.iter().min_by_key(|(_, count)| count.load(Ordering::Relaxed));
+                    if let Some((worker, count)) = fewest {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        let _ = worker.send(accepted).await;
+                    }
+                }
+                Err(fault) => {
+                    tracing::warn!(error = %fault, "a connection could not be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
@@ -144,7 +175,6 @@ async fn accept(listener: &TcpListener, worker: &Rc<Worker>) {
 
 /// Serves one connection to its end.
 async fn serve(stream: TcpStream, peer: SocketAddr, worker: &Worker) {
-    let _counted = worker.count_connection();
     // Answers leave at once; where it cannot be set they leave a little later.
     let _ = stream.set_nodelay(true);
     let Some(tls) = &worker.rules.tls else { return serve_requests(stream, peer, worker).await };
@@ -172,25 +202,21 @@ async fn serve_requests<S: Stream>(stream: S, peer: SocketAddr, worker: &Worker)
     }
 }
 
-impl Worker {
-    fn count_connection(&self) -> impl Drop {
-        struct Counted<'a>(&'a Worker);
-        impl Drop for Counted<'_> {
-            fn drop(&mut self) {
-                let left = self.0.connections.get() - 1;
-                self.0.connections.set(left);
-                if left == 0 {
-                    self.0.last_ended.notify_one();
-                }
-            }
-        }
-        self.connections.set(self.connections.get() + 1);
-        Counted(self)
-    }
+/// A connection that the acceptor counted, until it is dropped.
+struct Counted(Rc<Worker>);
 
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if self.0.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.last_ended.notify_one();
+        }
+    }
+}
+
+impl Worker {
     /// Is done once there is no connection.
     async fn ended(&self) {
-        while self.connections.get() > 0 {
+        while self.connections.load(Ordering::Relaxed) > 0 {
             self.last_ended.notified().await;
         }
     }

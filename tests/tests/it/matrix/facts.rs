@@ -108,12 +108,13 @@ const fn functions(method: &'static str, path: &'static str) -> Route {
 }
 
 /// Every route of every service. Those that end something come in an order in which each still finds what it ends.
-pub(crate) const ROUTES: [Route; 77] = [
+pub(crate) const ROUTES: [Route; 78] = [
     open("GET", "/health"),
     open("GET", "/api/openapi.json"),
     open("GET", "/api/v1/openapi.json"),
     open("GET", "/api/docs"),
-    open("GET", "/api/docs/{file}"),
+    open("GET", "/api/docs/docs.js"),
+    open("GET", "/api/docs/docs.css"),
     open("POST", "/api/v1/auth/register").with("{}"),
     open("GET", "/api/v1/auth/prelogin"),
     open("POST", "/api/v1/auth/password/forgot").with("{}"),

@@ -18,7 +18,8 @@ pub(crate) fn routes() -> BTreeSet<(String, String)> {
     for file in source_files(&services()) {
         let source = std::fs::read_to_string(&file).unwrap();
         if file.ends_with("src/routes.rs") {
-            let found = read(&source);
+            let found =
+                if file.ends_with("gateway/src/routes.rs") { own_pages(&source) } else { read(&source) };
             assert!(!found.is_empty(), "{} has no routes that can be read", file.display());
             routes.extend(found);
         } else {
@@ -38,12 +39,21 @@ pub(crate) fn shape(path: &str) -> String {
 /// Lists the prefixes that the gateway passes on.
 pub(crate) fn gateway_prefixes() -> Vec<String> {
     let source = std::fs::read_to_string(services().join("gateway/src/routes.rs")).unwrap();
-    let (_, table) = source.split_once("\nfn own_routes(").unwrap();
-    let (table, _) = table.split_once("\n}\n").unwrap();
-    let texts = table.split('"').skip(1).step_by(2).filter(|text| text.starts_with('/'));
-    let prefixes: Vec<String> = texts.map(str::to_owned).collect();
+    let prefixes: Vec<String> = paths_in(&source, "\nfn own_routes(").map(str::to_owned).collect();
     assert!(prefixes.contains(&"/api/v1/auth".to_owned()), "{prefixes:?}");
     prefixes
+}
+
+/// Lists what the gateway answers itself.
+fn own_pages(source: &str) -> BTreeSet<(String, String)> {
+    paths_in(source, "\npub(crate) fn own_page(").map(|path| ("GET".to_owned(), shape(path))).collect()
+}
+
+/// Lists the paths that a function names.
+fn paths_in<'a>(source: &'a str, function: &str) -> impl Iterator<Item = &'a str> {
+    let (_, table) = source.split_once(function).unwrap();
+    let (table, _) = table.split_once("\n}\n").unwrap();
+    table.split('"').skip(1).step_by(2).filter(|text| text.starts_with('/'))
 }
 
 /// Reads a table of URLs.
