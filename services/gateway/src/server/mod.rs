@@ -52,9 +52,12 @@ pub(crate) struct Worker {
     last_ended: Notify,
 }
 
-/// Where accepted connections go.
+/// A connection, and where it comes from.
+type Accepted = (std::net::TcpStream, SocketAddr);
+
+/// Where accepted connections go: the workers, and how many each has.
 struct Acceptor {
-    workers: Vec<(Sender<(std::net::TcpStream, SocketAddr)>, Arc<AtomicUsize>)>,
+    workers: Vec<(Sender<Accepted>, Arc<AtomicUsize>)>,
 }
 
 /// The threads that serve.
@@ -114,11 +117,7 @@ impl Server {
     }
 }
 
-fn run(
-    worker: Worker,
-    mut accepted: Receiver<(std::net::TcpStream, SocketAddr)>,
-    drain: Duration,
-) -> io::Result<()> {
+fn run(worker: Worker, mut accepted: Receiver<Accepted>, drain: Duration) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let worker = Rc::new(worker);
     LocalSet::new().block_on(&runtime, async {
