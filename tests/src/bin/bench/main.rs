@@ -8,6 +8,7 @@
     reason = "a benchmark whose surroundings are at fault stops and says so"
 )]
 
+mod answers;
 mod burst;
 mod caller;
 mod cold;
@@ -15,15 +16,20 @@ mod deploy;
 mod direct;
 mod figures;
 mod function;
+mod gateway;
 mod idle;
+mod load;
 mod logins;
 mod logout;
 mod outcomes;
 mod owners;
+mod processes;
 mod proxy;
 mod recovery;
+mod rivals;
 mod throughput;
 mod timing;
+mod verifier;
 mod warm;
 
 use std::process::ExitCode;
@@ -63,6 +69,11 @@ const THEMES: [(&str, Theme); 12] = [
 #[tokio::main]
 async fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((role, arguments)) = names.split_first()
+        && take(role, arguments).await
+    {
+        return ExitCode::SUCCESS;
+    }
     if let Some(unknown) = names.iter().find(|name| !THEMES.iter().any(|(known, _)| known == name)) {
         let known = THEMES.map(|(name, _)| name).join(", ");
         eprintln!("bench: there is no theme {unknown}: there are {known}");
@@ -90,4 +101,13 @@ async fn main() -> ExitCode {
         println!();
     }
     ExitCode::SUCCESS
+}
+
+/// Does what a theme has a process of its own for. Returns whether the first argument named such a thing.
+async fn take(role: &str, arguments: &[String]) -> bool {
+    match role {
+        verifier::ARGUMENT => verifier::serve(arguments).await,
+        _ => return false,
+    }
+    true
 }
