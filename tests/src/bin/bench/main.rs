@@ -9,12 +9,14 @@
 )]
 
 mod answers;
+mod bodies;
 mod burst;
 mod caller;
 mod cold;
 mod deploy;
 mod direct;
 mod figures;
+mod files;
 mod function;
 mod gateway;
 mod idle;
@@ -49,9 +51,10 @@ enum Theme {
     Logins,
     Timing,
     Proxy,
+    Bodies,
 }
 
-const THEMES: [(&str, Theme); 12] = [
+const THEMES: [(&str, Theme); 13] = [
     ("warm", Theme::Warm),
     ("throughput", Theme::Throughput),
     ("cold", Theme::Cold),
@@ -64,6 +67,7 @@ const THEMES: [(&str, Theme); 12] = [
     ("logins", Theme::Logins),
     ("timing", Theme::Timing),
     ("proxy", Theme::Proxy),
+    ("bodies", Theme::Bodies),
 ];
 
 #[tokio::main]
@@ -97,6 +101,7 @@ async fn main() -> ExitCode {
             Theme::Logins => logins::measure().await,
             Theme::Timing => timing::measure().await,
             Theme::Proxy => proxy::measure().await,
+            Theme::Bodies => bodies::measure().await,
         }
         println!();
     }

@@ -36,6 +36,16 @@ pub(crate) fn resident(process: u32) -> u32 {
     memory(process, "VmRSS:")
 }
 
+/// Returns the most that a process had in memory since [`forget_peak`], in KiB.
+pub(crate) fn peak(process: u32) -> u32 {
+    memory(process, "VmHWM:")
+}
+
+/// Lets the peak of a process's memory begin again from what it has now.
+pub(crate) fn forget_peak(process: u32) {
+    fs::write(format!("/proc/{process}/clear_refs"), "5").expect("the process is ours");
+}
+
 /// Ties all threads of a process, and what it starts from now on, to processors.
 pub(crate) fn pin(process: u32, processors: &str) {
     let pinned = Command::new("taskset")
