@@ -29,10 +29,12 @@ mod processes;
 mod proxy;
 mod recovery;
 mod rivals;
+mod sockets;
 mod throughput;
 mod timing;
 mod verifier;
 mod warm;
+mod websocket;
 
 use std::process::ExitCode;
 
@@ -52,9 +54,10 @@ enum Theme {
     Timing,
     Proxy,
     Bodies,
+    Sockets,
 }
 
-const THEMES: [(&str, Theme); 13] = [
+const THEMES: [(&str, Theme); 14] = [
     ("warm", Theme::Warm),
     ("throughput", Theme::Throughput),
     ("cold", Theme::Cold),
@@ -68,6 +71,7 @@ const THEMES: [(&str, Theme); 13] = [
     ("timing", Theme::Timing),
     ("proxy", Theme::Proxy),
     ("bodies", Theme::Bodies),
+    ("sockets", Theme::Sockets),
 ];
 
 #[tokio::main]
@@ -102,6 +106,7 @@ async fn main() -> ExitCode {
             Theme::Timing => timing::measure().await,
             Theme::Proxy => proxy::measure().await,
             Theme::Bodies => bodies::measure().await,
+            Theme::Sockets => sockets::measure().await,
         }
         println!();
     }
