@@ -25,6 +25,8 @@ pub(crate) struct Load {
 /// What came of a request.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked {
+    /// When it was due, since the start of the load.
+    pub(crate) due: Duration,
     pub(crate) took: Duration,
     /// Nothing where the connection failed.
     pub(crate) status: Option<u16>,
@@ -57,7 +59,7 @@ impl Load {
             // That the clock wakes late is not the server's fault.
             let since = if early.is_zero() { start + due } else { sleep(early) };
             let status = self.ask(&mut connection).ok();
-            asked.push(Asked { took: since.elapsed(), status });
+            asked.push(Asked { due, took: since.elapsed(), status });
             due += every;
         }
         asked

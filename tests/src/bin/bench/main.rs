@@ -28,6 +28,8 @@ mod owners;
 mod processes;
 mod proxy;
 mod recovery;
+mod replica;
+mod replicas;
 mod rivals;
 mod sockets;
 mod throughput;
@@ -55,9 +57,10 @@ enum Theme {
     Proxy,
     Bodies,
     Sockets,
+    Replicas,
 }
 
-const THEMES: [(&str, Theme); 14] = [
+const THEMES: [(&str, Theme); 15] = [
     ("warm", Theme::Warm),
     ("throughput", Theme::Throughput),
     ("cold", Theme::Cold),
@@ -72,6 +75,7 @@ const THEMES: [(&str, Theme); 14] = [
     ("proxy", Theme::Proxy),
     ("bodies", Theme::Bodies),
     ("sockets", Theme::Sockets),
+    ("replicas", Theme::Replicas),
 ];
 
 #[tokio::main]
@@ -107,6 +111,7 @@ async fn main() -> ExitCode {
             Theme::Proxy => proxy::measure().await,
             Theme::Bodies => bodies::measure().await,
             Theme::Sockets => sockets::measure().await,
+            Theme::Replicas => replicas::measure().await,
         }
         println!();
     }
