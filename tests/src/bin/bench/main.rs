@@ -9,6 +9,8 @@
 )]
 
 mod answers;
+mod attacker;
+mod attacks;
 mod bodies;
 mod burst;
 mod caller;
@@ -58,9 +60,10 @@ enum Theme {
     Bodies,
     Sockets,
     Replicas,
+    Attacks,
 }
 
-const THEMES: [(&str, Theme); 15] = [
+const THEMES: [(&str, Theme); 16] = [
     ("warm", Theme::Warm),
     ("throughput", Theme::Throughput),
     ("cold", Theme::Cold),
@@ -76,6 +79,7 @@ const THEMES: [(&str, Theme); 15] = [
     ("bodies", Theme::Bodies),
     ("sockets", Theme::Sockets),
     ("replicas", Theme::Replicas),
+    ("attacks", Theme::Attacks),
 ];
 
 #[tokio::main]
@@ -112,6 +116,7 @@ async fn main() -> ExitCode {
             Theme::Bodies => bodies::measure().await,
             Theme::Sockets => sockets::measure().await,
             Theme::Replicas => replicas::measure().await,
+            Theme::Attacks => attacks::measure().await,
         }
         println!();
     }
@@ -122,6 +127,7 @@ async fn main() -> ExitCode {
 async fn take(role: &str, arguments: &[String]) -> bool {
     match role {
         verifier::ARGUMENT => verifier::serve(arguments).await,
+        attacker::ARGUMENT => attacker::run(arguments).await,
         _ => return false,
     }
     true
