@@ -27,7 +27,7 @@ test: ## Run every test against real PostgreSQL and Podman, in a stack of its ow
 lint: ## Check format, clippy, layers, shell, licences and advisories
 	@scripts/lint
 
-bench: ## Measure what calls and deployments cost (THEMES="warm cold": only these)
+bench: ## Measure what calls, deployments and the gateway cost (THEMES="warm cold": only these)
 	@scripts/bench $(THEMES)
 
 fuzz: ## Fuzz what the gateway lets through, with a nightly toolchain (SECONDS=600: each target so long)

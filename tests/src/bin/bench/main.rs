@@ -8,23 +8,37 @@
     reason = "a benchmark whose surroundings are at fault stops and says so"
 )]
 
+mod answers;
+mod attacker;
+mod attacks;
+mod bodies;
 mod burst;
 mod caller;
 mod cold;
 mod deploy;
 mod direct;
 mod figures;
+mod files;
 mod function;
+mod gateway;
 mod idle;
+mod load;
 mod logins;
 mod logout;
 mod outcomes;
 mod owners;
+mod processes;
 mod proxy;
 mod recovery;
+mod replica;
+mod replicas;
+mod rivals;
+mod sockets;
 mod throughput;
 mod timing;
+mod verifier;
 mod warm;
+mod websocket;
 
 use std::process::ExitCode;
 
@@ -43,9 +57,13 @@ enum Theme {
     Logins,
     Timing,
     Proxy,
+    Bodies,
+    Sockets,
+    Replicas,
+    Attacks,
 }
 
-const THEMES: [(&str, Theme); 12] = [
+const THEMES: [(&str, Theme); 16] = [
     ("warm", Theme::Warm),
     ("throughput", Theme::Throughput),
     ("cold", Theme::Cold),
@@ -58,11 +76,20 @@ const THEMES: [(&str, Theme); 12] = [
     ("logins", Theme::Logins),
     ("timing", Theme::Timing),
     ("proxy", Theme::Proxy),
+    ("bodies", Theme::Bodies),
+    ("sockets", Theme::Sockets),
+    ("replicas", Theme::Replicas),
+    ("attacks", Theme::Attacks),
 ];
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((role, arguments)) = names.split_first()
+        && take(role, arguments).await
+    {
+        return ExitCode::SUCCESS;
+    }
     if let Some(unknown) = names.iter().find(|name| !THEMES.iter().any(|(known, _)| known == name)) {
         let known = THEMES.map(|(name, _)| name).join(", ");
         eprintln!("bench: there is no theme {unknown}: there are {known}");
@@ -86,8 +113,22 @@ async fn main() -> ExitCode {
             Theme::Logins => logins::measure().await,
             Theme::Timing => timing::measure().await,
             Theme::Proxy => proxy::measure().await,
+            Theme::Bodies => bodies::measure().await,
+            Theme::Sockets => sockets::measure().await,
+            Theme::Replicas => replicas::measure().await,
+            Theme::Attacks => attacks::measure().await,
         }
         println!();
     }
     ExitCode::SUCCESS
+}
+
+/// Does what a theme has a process of its own for. Returns whether the first argument named such a thing.
+async fn take(role: &str, arguments: &[String]) -> bool {
+    match role {
+        verifier::ARGUMENT => verifier::serve(arguments).await,
+        attacker::ARGUMENT => attacker::run(arguments).await,
+        _ => return false,
+    }
+    true
 }

@@ -1,89 +1,175 @@
 //! The gateway beside bare reverse proxies. Each has one processor, and in turn; what is behind them (an nginx that answers
-//! by itself) and the load (`wrk`) share the other. All keep an access log.
+//! by itself) and the load share the other. All keep an access log.
 
-use std::fs::File;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use slipway_end_to_end::{Mode, Platform, free_port};
+use slipway_end_to_end::Platform;
 use slipway_jwt::{AccessIssuer, Grant, SigningKeys};
 use slipway_kernel::{SessionId, SystemClock, TokenId, UserId};
 use slipway_models::auth::UserType;
 use tempfile::TempDir;
 
-use crate::figures::target;
+use crate::figures::{Figures, target};
+use crate::gateway::{address, on_its_processor};
+use crate::load::{Load, get};
+use crate::processes::{Aside, BESIDE, cpu_seconds};
+use crate::rivals::{ANSWER, Server};
+use crate::verifier;
 
-const CONNECTIONS: &str = "64";
-const ROUNDS: usize = 3;
-const ROUND: &str = "4s";
+const CONNECTIONS: u32 = 64;
+const ROUNDS: u8 = 3;
+const ROUND: Duration = Duration::from_secs(4);
 const TOKENS: usize = 10_000;
-/// The processor of the proxy, and the one of everything else.
-const PROXY: &str = "0";
-const BESIDE: &str = "1";
-/// About 200 bytes, as a small answer of an API is.
-const ANSWER: &str = r#"{"id":"0199f2c4-8e7a-7cc1-a3f5-2f0f64c1f0aa","name":"hello","runtime":"python","status":"active","created_at":"2026-01-01T00:00:00Z","invocations":12345,"description":"a function that says hello"}"#;
+const MOST_ADDED: Duration = Duration::from_micros(400);
 const PATH: &str = "/api/v1/functions/hello";
 
 pub(crate) async fn measure() {
+    let _aside = Aside::step();
     let directory = tempfile::tempdir().expect("a directory");
-    let behind = Behind::start(&directory);
-    let upstream = format!("http://127.0.0.1:{}", behind.port);
-    // The limits count, and are not reached.
-    let settings = [
-        ("GATEWAY_WORKERS", "1"),
-        ("FUNCTIONS_URL", upstream.as_str()),
-        ("GATEWAY_LIMITS", "true"),
-        ("GATEWAY_LIMIT_PER_ACCOUNT", "10000000"),
-    ];
-    let platform = Platform::start_with(Mode::Separate, &settings).await;
-    pin(platform.process_of("slipway-gateway"), PROXY);
+    let behind = Server::answering(&directory);
+    let platform = on_its_processor(&[("FUNCTIONS_URL", &behind.url())]).await;
     let token = platform.token_of("proxy").await;
     let many = write_tokens(&platform, &directory).await;
-    let one = write_script(&directory, "one", &[token]);
+    let one = write_script(&directory, "one", std::slice::from_ref(&token));
     let public_key = write_public_key(&platform, &directory);
 
-    let nginx = Nginx::plain(&directory, behind.port);
-    let asking = Nginx::asking(&directory, behind.port);
-    let haproxy = Haproxy::start(&directory, behind.port, &public_key);
-    let gateway = platform.gateway().to_owned();
-    let rivals = [
-        ("gateway, one token", gateway.clone(), &one),
-        ("gateway, 10,000 tokens", gateway, &many),
-        ("nginx, no checks", nginx.url(), &one),
-        ("nginx, auth_request", asking.url(), &one),
-        ("haproxy, jwt_verify", haproxy.url(), &one),
+    let nginx = Server::proxy(&directory, "plain", behind.port, "");
+    let verifier = verifier::start(&directory, &public_key);
+    let asking = Server::asking(&directory, "asking", behind.port, behind.port);
+    let asking_really = Server::asking(&directory, "really", behind.port, verifier.port);
+    let haproxy = Server::haproxy(&directory, behind.port, &public_key);
+    let gateway = [platform.process_of("slipway-gateway")];
+    let of_two = [asking_really.processes(), verifier.processes()].concat();
+    let mut rivals = [
+        Rival::new("gateway, one token", platform.gateway(), &one, &gateway),
+        Rival::new("gateway, 10,000 tokens", platform.gateway(), &many, &gateway),
+        Rival::new("nginx, no checks", &nginx.url(), &one, &nginx.processes()),
+        Rival::new("nginx, auth_request, all pass", &asking.url(), &one, &asking.processes()),
+        Rival::new("nginx, auth_request, verified", &asking_really.url(), &one, &of_two),
+        Rival::new("haproxy, jwt_verify", &haproxy.url(), &one, &haproxy.processes()),
     ];
-    let mut rates = [0.0; 5];
+    assert!(refuses(&asking_really.url()) && refuses(&haproxy.url()), "a rival verifies tokens");
     for _ in 0..ROUNDS {
-        for (rate, (_, url, script)) in rates.iter_mut().zip(&rivals) {
-            *rate += load(url, script) / f64::from(u8::try_from(ROUNDS).expect("few"));
-        }
+        rivals.iter_mut().for_each(Rival::run);
     }
-    println!("{CONNECTIONS} connections, {} bytes                    requests/s", ANSWER.len());
-    for ((name, ..), rate) in rivals.iter().zip(rates) {
-        println!("  {name:<32}{rate:>12.0}");
+    compare(&rivals);
+    let half = rivals[0].rate() / 2.0;
+    at_half_load(half, &token, [&behind.url(), platform.gateway(), &nginx.url()]);
+}
+
+/// What is put under load, and what came of it in all rounds.
+struct Rival<'a> {
+    name: &'static str,
+    url: String,
+    script: &'a Path,
+    processes: Vec<u32>,
+    requests: f64,
+    seconds: f64,
+    processor_seconds: f64,
+}
+
+impl<'a> Rival<'a> {
+    fn new(name: &'static str, url: &str, script: &'a Path, processes: &[u32]) -> Self {
+        let (url, processes) = (url.to_owned(), processes.to_vec());
+        Self { name, url, script, processes, requests: 0.0, seconds: 0.0, processor_seconds: 0.0 }
     }
-    let [one, many, plain, asking, haproxy] = rates;
+
+    fn run(&mut self) {
+        let used = |processes: &[u32]| -> f64 { processes.iter().copied().map(cpu_seconds).sum() };
+        let before = used(&self.processes);
+        let (requests, seconds) = put_load(&self.url, self.script);
+        self.requests += requests;
+        self.seconds += seconds;
+        self.processor_seconds += used(&self.processes) - before;
+    }
+
+    fn rate(&self) -> f64 {
+        self.requests / self.seconds
+    }
+}
+
+fn compare(rivals: &[Rival<'_>; 6]) {
+    println!(
+        "{CONNECTIONS} connections, {} bytes                    requests/s   of its processor",
+        ANSWER.len()
+    );
+    for rival in rivals {
+        let (busy, each) =
+            (rival.processor_seconds / rival.seconds, rival.processor_seconds / rival.requests);
+        let (busy, each) = (busy * 1e2, each * 1e6);
+        println!("  {:<32}{:>12.0} {busy:>9.0} %, {each:>6.1} us each", rival.name, rival.rate());
+    }
+    let [one, many, plain, passing, verified, haproxy] = rivals.each_ref().map(Rival::rate);
     let least = one.min(many);
     println!("  {:<32}{:>12.2} {:.2}", "of nginx without checks", one / plain, many / plain);
+    println!("  {:<32}{:>12.2}", "of auth_request that all pass", least / passing);
+    println!("  {:<32}{:>12.2}", "of auth_request that verifies", least / verified);
+    println!("  {:<32}{:>12.2}", "of jwt_verify", least / haproxy);
     target(">= 1.0 of nginx without any checks", least >= plain);
-    target(">= 4 of nginx with auth_request", least >= 4.0 * asking);
+    target(">= 4 of nginx with an auth_request that verifies", least >= 4.0 * verified);
     target(">= 4 of haproxy with jwt_verify", least >= 4.0 * haproxy);
 }
 
-/// Puts a load on a proxy; returns the requests a second.
-fn load(url: &str, script: &Path) -> f64 {
+/// Compares answer times where the proxies have room.
+fn at_half_load(rate: f64, token: &str, urls: [&str; 3]) {
+    let names = ["directly", "gateway, one token", "nginx, no checks"];
+    let mut times = [(); 3].map(|()| Figures::default());
+    for _ in 0..ROUNDS {
+        for (url, times) in urls.iter().zip(&mut times) {
+            let load = Load {
+                from: Ipv4Addr::LOCALHOST,
+                to: address(url),
+                request: get(PATH, token),
+                connections: CONNECTIONS,
+                rate,
+            };
+            for asked in load.run(Instant::now(), ROUND) {
+                assert!(asked.is_good(), "{url} refuses: {:?}", asked.status);
+                times.add(asked.took);
+            }
+        }
+    }
+    println!("{rate:.0} requests/s, half of the gateway's               p50         p99");
+    for (name, times) in names.iter().zip(&times) {
+        times.print(name);
+    }
+    let [directly, gateway, _] = times.map(|times| times.at(0.5));
+    target("added p50 <= 0.4 ms at half load", gateway.saturating_sub(directly) <= MOST_ADDED);
+}
+
+/// Puts a load on a proxy for a round; returns how many requests were answered, and in how many seconds.
+fn put_load(url: &str, script: &Path) -> (f64, f64) {
+    let (connections, time) = (CONNECTIONS.to_string(), format!("{}s", ROUND.as_secs()));
     let output = Command::new("taskset")
-        .args(["-c", BESIDE, "wrk", "-t", "1", "-c", CONNECTIONS, "-d", ROUND, "-s"])
+        .args(["-c", BESIDE, "wrk", "-t", "1", "-c", &connections, "-d", &time, "-s"])
         .arg(script)
         .arg(format!("{url}{PATH}"))
         .output()
         .expect("wrk");
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!report.contains("Non-2xx"), "{url} refuses:\n{report}");
-    let rate = report.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
-    rate.and_then(|rate| rate.trim().parse().ok()).unwrap_or_else(|| panic!("wrk says:\n{report}"))
+    let figures = report.lines().find_map(|line| {
+        let (requests, rest) = line.trim().split_once(" requests in ")?;
+        Some((requests.parse().ok()?, rest.split_once("s,")?.0.parse().ok()?))
+    });
+    figures.unwrap_or_else(|| panic!("wrk says:\n{report}"))
+}
+
+/// Tells whether a rival refuses a token that nobody signed.
+fn refuses(url: &str) -> bool {
+    let load = Load {
+        from: Ipv4Addr::LOCALHOST,
+        to: address(url),
+        request: get(PATH, "e30.e30.e30"),
+        connections: 1,
+        rate: 1.0,
+    };
+    let asked = load.run(Instant::now(), Duration::from_millis(1));
+    asked.iter().all(|asked| matches!(asked.status, Some(401 | 403)))
 }
 
 /// Writes what `wrk` sends: the tokens in turn.
@@ -145,170 +231,4 @@ fn write_public_key(platform: &Platform, directory: &TempDir) -> PathBuf {
         .status();
     assert!(written.is_ok_and(|status| status.success()), "openssl writes the public key");
     path
-}
-
-/// A program that ends with this.
-struct Running(Child);
-
-impl Running {
-    fn start(processor: &str, program: &str, arguments: &[&str], output: &Path) -> Self {
-        let output = File::create(output).expect("a log");
-        let child = Command::new("taskset")
-            .args(["-c", processor, program])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().expect("a log"))
-            .stderr(output)
-            .spawn();
-        Self(child.unwrap_or_else(|fault| panic!("{program}: {fault}")))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Politely: a master that is killed leaves its workers behind.
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
-        let _ = self.0.wait();
-    }
-}
-
-/// What answers behind all of them.
-struct Behind {
-    port: u16,
-    _nginx: Running,
-}
-
-impl Behind {
-    fn start(directory: &TempDir) -> Self {
-        let port = free_port();
-        let server = format!(
-            "access_log off;
-    server {{
-        listen 127.0.0.1:{port};
-        location = /check {{ return 204; }}
-        location / {{ default_type application/json; return 200 '{ANSWER}'; }}
-    }}"
-        );
-        Self { port, _nginx: start_nginx(directory, "behind", BESIDE, &server) }
-    }
-}
-
-struct Nginx {
-    port: u16,
-    _nginx: Running,
-}
-
-impl Nginx {
-    fn plain(directory: &TempDir, behind: u16) -> Self {
-        Self::start(directory, "plain", behind, "")
-    }
-
-    /// Asks a service about each request. This one answers at once, without a look at the token.
-    fn asking(directory: &TempDir, behind: u16) -> Self {
-        let check = "location = /check {
-            internal;
-            proxy_pass http://behind;
-            proxy_pass_request_body off;
-            proxy_set_header content-length '';
-            proxy_set_header connection '';
-            proxy_http_version 1.1;
-        }";
-        Self::start(directory, "asking", behind, check)
-    }
-
-    fn start(directory: &TempDir, name: &str, behind: u16, check: &str) -> Self {
-        let port = free_port();
-        let ask = if check.is_empty() { "" } else { "auth_request /check;" };
-        let server = format!(
-            "access_log {}/{name}.access;
-    upstream behind {{ server 127.0.0.1:{behind}; keepalive 128; keepalive_requests 10000000; }}
-    server {{
-        listen 127.0.0.1:{port};
-        {check}
-        location / {{
-            {ask}
-            proxy_pass http://behind;
-            proxy_http_version 1.1;
-            proxy_set_header connection '';
-        }}
-    }}",
-            directory.path().display()
-        );
-        Self { port, _nginx: start_nginx(directory, name, PROXY, &server) }
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-}
-
-fn start_nginx(directory: &TempDir, name: &str, processor: &str, server: &str) -> Running {
-    let prefix = directory.path().join(name);
-    std::fs::create_dir(&prefix).expect("a directory");
-    let config = format!(
-        "daemon off;
-worker_processes 1;
-pid nginx.pid;
-error_log error.log;
-events {{ worker_connections 4096; }}
-http {{
-    keepalive_requests 10000000;
-    {server}
-}}
-"
-    );
-    std::fs::write(prefix.join("nginx.conf"), config).expect("the configuration");
-    let prefix_text = prefix.display().to_string();
-    let arguments = ["-p", &prefix_text, "-c", "nginx.conf", "-e", "error.log"];
-    Running::start(processor, "nginx", &arguments, &prefix.join("output"))
-}
-
-struct Haproxy {
-    port: u16,
-    _haproxy: Running,
-}
-
-impl Haproxy {
-    fn start(directory: &TempDir, behind: u16, public_key: &Path) -> Self {
-        let port = free_port();
-        let config = format!(
-            "global
-    nbthread 1
-    log stdout format raw local0
-defaults
-    mode http
-    log global
-    option httplog
-    timeout connect 2s
-    timeout client 60s
-    timeout server 60s
-frontend front
-    bind 127.0.0.1:{port}
-    http-request deny unless {{ http_auth_bearer,jwt_verify(\"RS256\",\"{}\") -m int 1 }}
-    default_backend behind
-backend behind
-    http-reuse always
-    server behind 127.0.0.1:{behind}
-",
-            public_key.display()
-        );
-        let path = directory.path().join("haproxy.cfg");
-        std::fs::write(&path, config).expect("the configuration");
-        let arguments = ["-f", &path.display().to_string()];
-        let log = directory.path().join("haproxy.log");
-        Self { port, _haproxy: Running::start(PROXY, "haproxy", &arguments, &log) }
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-}
-
-/// Ties all threads of a process to a processor.
-fn pin(process: u32, processor: &str) {
-    let pinned = Command::new("taskset")
-        .args(["-a", "-c", "-p", processor, &process.to_string()])
-        .stdout(Stdio::null())
-        .status();
-    assert!(pinned.is_ok_and(|status| status.success()), "the gateway is tied to one processor");
 }
