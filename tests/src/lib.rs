@@ -12,12 +12,15 @@ mod cluster;
 mod containers;
 mod platform;
 mod projects;
+mod running;
 mod victims;
 mod waiting;
 
 pub use cluster::TestCluster;
 pub use containers::{containers_of, images_of, kill_container, networks_of, processes_of, watchers_of};
-pub use platform::{ADMIN_PASSWORD, Mode, Platform, free_port};
+pub use platform::{ADMIN_PASSWORD, Mode, Platform};
 pub use projects::{Project, pack};
+pub use running::{Running, nginx_arguments};
+pub use slipway_testkit::free_port;
 pub use victims::{Blow, Victims};
 pub use waiting::eventually;

@@ -1,5 +1,4 @@
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -7,7 +6,7 @@ use std::time::Duration;
 use slipway_clients::platform::Client;
 use slipway_config::Secret;
 use slipway_models::auth::{LoginRequest, RegisterRequest};
-use slipway_testkit::{TestDatabase, required_setting};
+use slipway_testkit::{TestDatabase, free_ports, required_setting};
 use tempfile::TempDir;
 
 use crate::containers::remove_all_of;
@@ -83,7 +82,7 @@ impl Platform {
 
     /// Starts one gateway more, in front of the same services, and returns its address once it is ready.
     pub async fn add_gateway(&mut self) -> String {
-        let [port, operations, ..] = free_ports();
+        let [port, operations] = free_ports();
         let gateway = format!("http://127.0.0.1:{port}");
         let ports = [("GATEWAY_PORT", port.to_string()), ("GATEWAY_OPERATIONS_PORT", operations.to_string())];
         self.children.push(self.spawn("slipway-gateway", &ports));
@@ -276,18 +275,6 @@ fn database_settings(prefix: &str, database: &TestDatabase) -> [(String, String)
         (format!("{prefix}_DATABASE_URL"), database.url().expose().to_owned()),
         (format!("{prefix}_DATABASE_OWNER_URL"), database.owner_url().expose().to_owned()),
     ]
-}
-
-/// Finds ports that are free, and different from each other.
-fn free_ports() -> [u16; 6] {
-    let held: [TcpListener; 6] =
-        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    held.each_ref().map(|listener| listener.local_addr().expect("its address").port())
-}
-
-/// Finds a port that is free.
-pub fn free_port() -> u16 {
-    free_ports()[0]
 }
 
 /// Finds a program of ours beside the test's own: `target/debug` or `target/release`.

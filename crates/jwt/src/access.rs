@@ -173,7 +173,7 @@ impl AccessIssuer {
         };
         let keys = self.keys();
         let (kid, key) = keys.current(now);
-        let token = jws::sign_rs256(kid, key, &claims)?;
+        let token = jws::sign(kid, key, &claims)?;
         Ok(IssuedAccess { token, expires_at: claims.expires_at() })
     }
 }

@@ -1,12 +1,13 @@
 //! The signed form (RFC 7515), read as strictly as what this platform writes (RFC 8725).
 
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use aws_lc_rs::signature::{Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair, Signature};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -53,34 +54,46 @@ struct StrictHeader {
     _typ: Option<String>,
 }
 
-/// Signs `claims`.
-pub(crate) fn sign(
-    algorithm: Algorithm,
-    kid: &str,
-    key: &EncodingKey,
-    claims: &impl Serialize,
-) -> Result<String, KeyError> {
-    jsonwebtoken::encode(&header(algorithm, kid), claims, key).map_err(|_| KeyError::Cryptography)
+/// A private key that was parsed before. `jsonwebtoken` parses and checks the key at each signature, and so loses what
+/// aws-lc keeps with an RSA key to blind the next signature by: half of the time.
+pub(crate) trait PrivateKey {
+    const ALGORITHM: Algorithm;
+    type Signature: AsRef<[u8]>;
+
+    fn signature(&self, message: &[u8]) -> Result<Self::Signature, Unspecified>;
 }
 
-/// Signs `claims` with an RSA key that was parsed before. `jsonwebtoken` parses and checks the key at each signature, and
-/// so loses what aws-lc keeps with a key to blind the next signature by: half of the time.
-pub(crate) fn sign_rs256(kid: &str, key: &RsaKeyPair, claims: &impl Serialize) -> Result<String, KeyError> {
+impl PrivateKey for RsaKeyPair {
+    const ALGORITHM: Algorithm = Algorithm::RS256;
+    type Signature = Vec<u8>;
+
+    fn signature(&self, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
+        let mut signature = vec![0; self.public_modulus_len()];
+        self.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)?;
+        Ok(signature)
+    }
+}
+
+impl PrivateKey for Ed25519KeyPair {
+    const ALGORITHM: Algorithm = Algorithm::EdDSA;
+    type Signature = Signature;
+
+    fn signature(&self, message: &[u8]) -> Result<Signature, Unspecified> {
+        self.try_sign(message)
+    }
+}
+
+/// Signs `claims`.
+pub(crate) fn sign<K: PrivateKey>(kid: &str, key: &K, claims: &impl Serialize) -> Result<String, KeyError> {
     let part = |value: serde_json::Result<Vec<u8>>| {
         value.map(|json| URL_SAFE_NO_PAD.encode(json)).map_err(|_| KeyError::Cryptography)
     };
-    let header = part(serde_json::to_vec(&header(Algorithm::RS256, kid)))?;
-    let mut token = format!("{header}.{}", part(serde_json::to_vec(claims))?);
-    let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), &mut signature)
-        .map_err(|_| KeyError::Cryptography)?;
+    let header = Header { kid: Some(kid.to_owned()), ..Header::new(K::ALGORITHM) };
+    let mut token = format!("{}.{}", part(serde_json::to_vec(&header))?, part(serde_json::to_vec(claims))?);
+    let signature = key.signature(token.as_bytes()).map_err(|_| KeyError::Cryptography)?;
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut token);
     Ok(token)
-}
-
-fn header(algorithm: Algorithm, kid: &str) -> Header {
-    Header { kid: Some(kid.to_owned()), ..Header::new(algorithm) }
 }
 
 /// Reads which key a token names, and refuses a header that is not of our making.

@@ -3,12 +3,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use slipway_redis::RedisUrl;
-use slipway_telemetry::{IntCounterVec, Metrics, MetricsError};
+use slipway_telemetry::{IntCounter, IntCounterVec, Metrics, MetricsError};
 
-use crate::Quota;
 use crate::memory::Memory;
 use crate::shared::Shared;
 use crate::window::Standing;
+use crate::{Counter, Quota};
 
 /// Counts, and says what may happen. Cheap to clone.
 #[derive(Clone)]
@@ -18,7 +18,14 @@ struct State {
     memory: Memory,
     shared: Option<Shared>,
     is_alone: AtomicBool,
-    counted: IntCounterVec,
+    in_redis: Outcomes,
+    in_memory: Outcomes,
+}
+
+/// How often the answer of one store was which.
+struct Outcomes {
+    admitted: IntCounter,
+    refused: IntCounter,
 }
 
 /// Whether something may happen, and where the quota stands that leaves the least room.
@@ -39,40 +46,35 @@ impl Limiter {
     pub fn new(redis: Option<&RedisUrl>, metrics: &Metrics) -> Result<Self, MetricsError> {
         let name = "limits_counted_total";
         let counted = metrics.counter(name, "What limits were asked for.", &["store", "outcome"])?;
-        for store in ["redis", "memory"] {
-            for outcome in ["admitted", "refused"] {
-                counted.with_label_values(&[store, outcome]).inc_by(0);
-            }
-        }
         let state = State {
             memory: Memory::new(),
             shared: redis.map(Shared::new),
             is_alone: AtomicBool::new(false),
-            counted,
+            in_redis: Outcomes::of(&counted, "redis"),
+            in_memory: Outcomes::of(&counted, "memory"),
         };
         Ok(Self(Arc::new(state)))
     }
 
-    /// Counts once in each of the counters named, where all quotas have room.
-    pub async fn count(&self, wanted: &[(String, Quota)]) -> Verdict {
+    /// Counts once in each of the counters given, where all quotas have room.
+    pub async fn count(&self, wanted: &[(impl Counter, Quota)]) -> Verdict {
         let shared = match &self.0.shared {
             Some(shared) => self.noted(shared.count(wanted).await),
             None => None,
         };
-        let (store, (is_admitted, standings)) = match shared {
-            Some(counted) => ("redis", counted),
-            None => ("memory", self.0.memory.count(wanted)),
+        let (outcomes, verdict) = match shared {
+            Some(verdict) => (&self.0.in_redis, verdict),
+            None => (&self.0.in_memory, self.0.memory.count(wanted)),
         };
-        let outcome = if is_admitted { "admitted" } else { "refused" };
-        self.0.counted.with_label_values(&[store, outcome]).inc();
-        verdict(is_admitted, &standings)
+        if verdict.is_admitted { &outcomes.admitted } else { &outcomes.refused }.inc();
+        verdict
     }
 
     /// Forgets what a counter has counted.
-    pub async fn forget(&self, name: &str) {
-        self.0.memory.forget(name);
+    pub async fn forget(&self, counter: &impl Counter) {
+        self.0.memory.forget(counter);
         if let Some(shared) = &self.0.shared {
-            self.noted(shared.forget(name).await);
+            self.noted(shared.forget(&counter.name()).await);
         }
     }
 
@@ -96,15 +98,25 @@ impl Limiter {
     }
 }
 
-fn verdict(is_admitted: bool, standings: &[Standing]) -> Verdict {
-    let tightest = standings.iter().enumerate().min_by_key(|(_, standing)| {
-        // Of several that are full, the one that is so for the longest.
-        (standing.remaining, std::cmp::Reverse(standing.wait_ms))
-    });
-    match tightest {
-        Some((tightest, Standing { remaining, wait_ms })) => {
-            Verdict { is_admitted, tightest, remaining: *remaining, wait: Duration::from_millis(*wait_ms) }
+impl Outcomes {
+    fn of(counted: &IntCounterVec, store: &str) -> Self {
+        let outcome = |outcome| counted.with_label_values(&[store, outcome]);
+        Self { admitted: outcome("admitted"), refused: outcome("refused") }
+    }
+}
+
+impl Verdict {
+    /// Finds the tightest of the quotas.
+    pub(crate) fn of(is_admitted: bool, standings: impl Iterator<Item = Standing>) -> Self {
+        let tightest = standings.enumerate().min_by_key(|(_, standing)| {
+            // Of several that are full, the one that is so for the longest.
+            (standing.remaining, std::cmp::Reverse(standing.wait_ms))
+        });
+        match tightest {
+            Some((tightest, Standing { remaining, wait_ms })) => {
+                Self { is_admitted, tightest, remaining, wait: Duration::from_millis(wait_ms) }
+            }
+            None => Self { is_admitted, tightest: 0, remaining: u32::MAX, wait: Duration::ZERO },
         }
-        None => Verdict { is_admitted, tightest: 0, remaining: u32::MAX, wait: Duration::ZERO },
     }
 }

@@ -1,47 +1,62 @@
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use quick_cache::unsync::Cache;
 
-use crate::Quota;
-use crate::window::{Standing, Window};
+use crate::window::Window;
+use crate::{Counter, Quota, Verdict};
 
-/// About 15 MB when full.
+/// About 9 MB when full.
 const CAPACITY: usize = 100_000;
 
 /// The counters of one process. When they are too many, the least useful are forgotten.
 pub(crate) struct Memory {
     started: Instant,
-    windows: Mutex<Cache<String, Window>>,
+    /// With a key of this process, so that nobody can choose two counters that are one.
+    hasher: RandomState,
+    windows: Mutex<Windows>,
 }
+
+/// By the hash of what tells a counter from others: two that meet by chance are not to be feared.
+type Windows = Cache<u64, Window>;
 
 impl Memory {
     pub(crate) fn new() -> Self {
-        Self { started: Instant::now(), windows: Mutex::new(Cache::new(CAPACITY)) }
+        Self {
+            started: Instant::now(),
+            hasher: RandomState::new(),
+            windows: Mutex::new(Cache::new(CAPACITY)),
+        }
     }
 
-    /// Counts, where all have room; returns whether, and where each stands then.
-    pub(crate) fn count(&self, wanted: &[(String, Quota)]) -> (bool, Vec<Standing>) {
+    /// Counts, where all have room.
+    pub(crate) fn count(&self, wanted: &[(impl Counter, Quota)]) -> Verdict {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut counted: Vec<(Window, Quota)> = wanted
-            .iter()
-            .map(|(name, quota)| (windows.get(name).copied().unwrap_or_default().at(now, *quota), *quota))
-            .collect();
-        let has_room = counted.iter().all(|(window, quota)| window.standing(now, *quota).remaining > 0);
-        if has_room {
-            for ((name, _), (window, _)) in wanted.iter().zip(&mut counted) {
+        let find = |windows: &Windows, counter: &_, quota| {
+            let key = self.hasher.hash_one(counter);
+            (key, windows.get(&key).copied().unwrap_or_default().at(now, quota))
+        };
+        let has_room = wanted.iter().all(|(counter, quota)| {
+            let (_, window) = find(&windows, counter, *quota);
+            window.standing(now, *quota).remaining > 0
+        });
+        let standings = wanted.iter().map(|(counter, quota)| {
+            let (key, mut window) = find(&windows, counter, *quota);
+            if has_room {
                 window.count();
-                windows.insert(name.clone(), *window);
+                windows.insert(key, window);
             }
-        }
-        let standings = counted.iter().map(|(window, quota)| window.standing(now, *quota)).collect();
-        (has_room, standings)
+            window.standing(now, *quota)
+        });
+        Verdict::of(has_room, standings)
     }
 
     /// Forgets what was counted.
-    pub(crate) fn forget(&self, name: &str) {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    pub(crate) fn forget(&self, counter: &impl Counter) {
+        let key = self.hasher.hash_one(counter);
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
 
@@ -61,7 +76,7 @@ mod tests {
             }
         }
         assert!(memory.windows.lock().unwrap().len() <= CAPACITY);
-        let (_, standings) = memory.count(&busy);
-        assert!(standings[0].remaining < 1_000_000 - 1_000, "{standings:?}");
+        let verdict = memory.count(&busy);
+        assert!(verdict.remaining < 1_000_000 - 1_000, "{verdict:?}");
     }
 }

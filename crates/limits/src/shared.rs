@@ -1,7 +1,9 @@
+use std::borrow::Cow;
+
 use slipway_redis::{Commands, RedisFault, RedisUrl};
 
-use crate::Quota;
 use crate::window::Standing;
+use crate::{Counter, Quota, Verdict};
 
 const COUNT: &str = include_str!("count.lua");
 
@@ -13,19 +15,17 @@ impl Shared {
         Self(Commands::new(redis))
     }
 
-    /// Counts, where all have room; returns whether, and where each stands then.
-    pub(crate) async fn count(
-        &self,
-        wanted: &[(String, Quota)],
-    ) -> Result<(bool, Vec<Standing>), RedisFault> {
-        let names: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+    /// Counts, where all have room.
+    pub(crate) async fn count(&self, wanted: &[(impl Counter, Quota)]) -> Result<Verdict, RedisFault> {
+        let names: Vec<Cow<'_, str>> = wanted.iter().map(|(counter, _)| counter.name()).collect();
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
         let numbers: Vec<u64> =
             wanted.iter().flat_map(|(_, quota)| [u64::from(quota.limit), quota.window_ms()]).collect();
-        let answer: Vec<u64> = self.0.run(COUNT, &names, &numbers).await?;
+        let answer = self.0.run(COUNT, &names, &numbers).await?;
         let (admitted, standings) = answer.split_first().ok_or(RedisFault::Unexpected)?;
-        let standings: Vec<_> = standings.as_chunks::<2>().0.iter().map(standing).collect();
+        let standings = standings.as_chunks::<2>().0;
         if standings.len() == wanted.len() {
-            Ok((*admitted == 1, standings))
+            Ok(Verdict::of(*admitted == 1, standings.iter().map(standing)))
         } else {
             Err(RedisFault::Unexpected)
         }

@@ -1,8 +1,21 @@
 //! What answers say of limits: the fields of the IETF's draft "`RateLimit` header fields for HTTP".
 
-use std::fmt::Write as _;
+use std::fmt::{self, Display, Write as _};
 
 use crate::{Quota, Verdict};
+
+/// What a quota takes in the policy, and what is left of one: with names as short as ours they do not grow.
+const QUOTA_BYTES: usize = 32;
+
+/// Writes `ratelimit-policy`: quotas, each with its name. It is the same for all requests that are asked for alike.
+pub fn policy<'a>(quotas: impl Iterator<Item = (&'a str, Quota)>) -> String {
+    let mut stated = String::with_capacity(QUOTA_BYTES * quotas.size_hint().0);
+    for (place, (name, quota)) in quotas.enumerate() {
+        let separator = if place == 0 { "" } else { ", " };
+        let _ = write!(stated, "{separator}\"{name}\";q={};w={}", quota.limit, quota.window.as_secs());
+    }
+    stated
+}
 
 impl Verdict {
     /// Returns how long to wait, in whole seconds, rounded up: who comes then is let in.
@@ -10,18 +23,22 @@ impl Verdict {
         u32::try_from(self.wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX)
     }
 
-    /// Writes the headers `ratelimit-policy` and `ratelimit`. `policy` names the quotas that were asked for, in order.
-    pub fn headers<'a>(&self, policy: impl Iterator<Item = (&'a str, Quota)>) -> [(&'static str, String); 2] {
-        let (mut stated, mut tightest) = (String::new(), "");
-        for (place, (name, quota)) in policy.enumerate() {
-            let separator = if place == 0 { "" } else { ", " };
-            let _ = write!(stated, "{separator}\"{name}\";q={};w={}", quota.limit, quota.window.as_secs());
-            if place == self.tightest {
-                tightest = name;
-            }
-        }
-        let left = format!("\"{tightest}\";r={};t={}", self.remaining, self.wait_seconds());
-        [("ratelimit-policy", stated), ("ratelimit", left)]
+    /// Shows `ratelimit`: what is left of the tightest quota, whose name is given.
+    pub fn left(&self, tightest: &str) -> impl Display {
+        let (left, wait) = (self.remaining, self.wait_seconds());
+        fmt::from_fn(move |f| write!(f, "\"{tightest}\";r={left};t={wait}"))
+    }
+
+    /// Writes the headers `ratelimit-policy` and `ratelimit`. The quotas are those that were asked for, in order, each
+    /// with its name.
+    pub fn headers<'a>(
+        &self,
+        quotas: impl Iterator<Item = (&'a str, Quota)> + Clone,
+    ) -> [(&'static str, String); 2] {
+        let tightest = quotas.clone().nth(self.tightest).map(|(name, _)| name).unwrap_or_default();
+        let mut left = String::with_capacity(QUOTA_BYTES);
+        let _ = write!(left, "{}", self.left(tightest));
+        [("ratelimit-policy", policy(quotas)), ("ratelimit", left)]
     }
 }
 

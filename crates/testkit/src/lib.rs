@@ -8,13 +8,17 @@
 )]
 
 mod callers;
+mod corpus;
 mod database;
+mod ports;
 mod redis;
 mod smtp;
 pub mod tls;
 
 pub use callers::{Callers, TestCaller};
+pub use corpus::check_corpus;
 pub use database::TestDatabase;
+pub use ports::{free_port, free_ports};
 pub use redis::TestRedis;
 pub use smtp::{TestLetter, TestSmtp};
 

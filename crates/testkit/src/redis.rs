@@ -1,11 +1,12 @@
 use std::io::{self, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::free_port;
 use crate::tls::{AUTHORITY, CERTIFICATE, KEY, certify};
 
 /// Far above what a start takes.
@@ -126,11 +127,6 @@ impl Drop for TestRedis {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn free_port() -> u16 {
-    let held = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    held.unwrap_or_else(|fault| panic!("a free port: {fault}")).port()
 }
 
 fn directory() -> TempDir {

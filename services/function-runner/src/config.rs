@@ -8,7 +8,7 @@ use slipway_runtime::{InstanceLimits, PodmanServiceConfig};
 use slipway_web::ServerConfig;
 
 use crate::archive;
-use crate::build::{BuildSettings, CacheLimits, InstallSettings, Registries};
+use crate::build::{BuildSettings, CacheLimits, InstallSettings, ParentProxies, Registries};
 use crate::instances::{EgressSettings, InstancesConfig};
 use crate::records::{RecordsConfig, Retention};
 use crate::service::{AsyncConfig, CollectionSettings, DeploymentLimits, VersionLimits};
@@ -122,6 +122,7 @@ fn read_install(reader: &mut Reader<'_>, run_dir: &Path) -> InstallSettings {
         },
         output_bytes: MIB * reader.within("BUILD_OUTPUT_MB", 512, 1..=65_536),
         registries: reader.or("BUILD_REGISTRIES", Registries::default()),
+        parents: ParentProxies::read(reader),
         transfer_bytes: MIB * reader.within("BUILD_TRANSFER_MB", 2_048, 1..=1_048_576),
         connections: reader.within("BUILD_CONNECTIONS", 64, 1..=1_024),
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use slipway_config::Reader;
 use slipway_jwt::{AccessVerifier, IdentitySigner, RevokedTokens, SecretKey, ServiceName};
-use slipway_limits::{Limiter, Quota};
+use slipway_limits::{CounterNames, Limiter, Quota};
 use slipway_models::auth::REVOCATIONS_CHANNEL;
 use slipway_redis::Listener;
 use slipway_web::{Application, BoxError, Context, Readiness, Service};
@@ -15,7 +15,7 @@ use crate::api_keys::{ApiKeys, Asking};
 use crate::auth_link::{AuthLink, AuthLinkParts};
 use crate::config::{Config, LimitsConfig};
 use crate::in_flight::InFlight;
-use crate::limits::Limits;
+use crate::limits::{Limits, Stated};
 use crate::pages::Health;
 use crate::proxy::Hosts;
 use crate::routes::{self, Reload, RouteTable, Routes, Services};
@@ -86,8 +86,8 @@ impl Service for Gateway {
             functions: service(functions, config.functions.serving),
         };
         let routes = Arc::new(Routes::new(RouteTable::new(&services, &config.added_routes)));
-        if let Some(path) = config.routes_file {
-            tokio::spawn(Reload::new(path, services, Arc::clone(&routes)).watch(stop.clone()));
+        if let Some(file) = config.routes_file {
+            tokio::spawn(Reload::new(file, services, Arc::clone(&routes)).watch(stop.clone()));
         }
         if let Some(tls) = &config.tls {
             tokio::spawn(Arc::clone(tls).watch(stop.clone()));
@@ -102,9 +102,9 @@ impl Service for Gateway {
             None => None,
             Some(LimitsConfig { per_address, per_account }) => Some(Limits {
                 limiter: Limiter::new(config.redis.as_ref(), &metrics)?,
-                key: SecretKey::load_or_create(&config.keys_dir, Self::NAME)?,
-                address: Quota::new(per_address, MINUTE),
-                account: Quota::new(per_account, MINUTE),
+                names: CounterNames::new(Arc::new(SecretKey::load_or_create(&config.keys_dir, Self::NAME)?)),
+                address: Stated::new("address", Quota::new(per_address, MINUTE)),
+                account: Stated::new("account", Quota::new(per_account, MINUTE)),
                 used_up: Cache::new(USED_UP_KEPT),
             }),
         };

@@ -12,7 +12,7 @@ use slipway_web::ServerConfig;
 use crate::domain::host;
 use crate::domain::origin::Origins;
 use crate::domain::proxies::TrustedProxies;
-use crate::routes::{self, AddedRoute, Reload};
+use crate::routes::{self, AddedRoute, RoutesFile};
 use crate::server::Tls;
 
 /// The gateway's settings, checked.
@@ -27,7 +27,7 @@ pub struct Config {
     /// Where the function-runner is.
     pub functions: Peer,
     /// The file of added routes.
-    pub routes_file: Option<PathBuf>,
+    pub(crate) routes_file: Option<RoutesFile>,
     /// What it says.
     pub(crate) added_routes: Vec<AddedRoute>,
     /// How many access tokens are remembered as verified.
@@ -87,8 +87,8 @@ pub struct Peer {
 impl Config {
     /// Reads the settings that README.md lists.
     pub fn read(reader: &mut Reader<'_>) -> Self {
-        let routes_file: Option<PathBuf> = reader.optional("GATEWAY_ROUTES");
-        let added_routes = routes_file.as_deref().map_or(Ok(Vec::new()), Reload::load);
+        let mut routes_file = reader.optional("GATEWAY_ROUTES").map(RoutesFile::new);
+        let added_routes = routes_file.as_mut().map_or(Ok(Vec::new()), RoutesFile::load);
         let added_routes = added_routes.unwrap_or_else(|fault| {
             reader.refuse("GATEWAY_ROUTES", format_args!("cannot be used: {fault}"));
             Vec::new()

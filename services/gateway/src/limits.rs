@@ -1,28 +1,36 @@
 //! How often callers may ask (ADR 26): whoever is known by account, everybody else by address.
 
+use std::fmt::Display;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
-use slipway_jwt::SecretKey;
 use slipway_kernel::UserId;
-use slipway_limits::{Limiter, Quota, Verdict, network};
+use slipway_limits::{CounterNames, Limiter, Quota, Verdict, network, policy};
 
-const COUNTER: &str = "limit-counter";
-/// How much of a digest names a counter: two that meet by chance are not to be feared.
-const NAME_BYTES: usize = 16;
+/// What the counters are of, in Redis.
+const GROUP: &str = "gateway";
 
 /// How often callers may ask, and how often they have.
 pub(crate) struct Limits {
     pub(crate) limiter: Limiter,
-    /// Names the counters: what Redis holds tells nobody who asked.
-    pub(crate) key: SecretKey,
+    /// Names the counters.
+    pub(crate) names: CounterNames,
     /// For each address of callers who are not known.
-    pub(crate) address: Quota,
+    pub(crate) address: Stated,
     /// For each account.
-    pub(crate) account: Quota,
+    pub(crate) account: Stated,
     /// Networks that have used up what they may ask, and until when.
     pub(crate) used_up: Cache<String, Instant>,
+}
+
+/// A quota, and what answers say of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Stated {
+    quota: Quota,
+    name: &'static str,
+    policy: Arc<str>,
 }
 
 /// Who a request is counted for.
@@ -37,19 +45,31 @@ pub(crate) enum Asker {
 /// What the limit says of a request.
 pub(crate) struct Limited {
     verdict: Verdict,
-    policy: (&'static str, Quota),
+    quota: Stated,
+}
+
+impl Stated {
+    pub(crate) fn new(name: &'static str, quota: Quota) -> Self {
+        Self { quota, name, policy: policy(std::iter::once((name, quota))).into() }
+    }
 }
 
 impl Limits {
     /// Counts a request, where there is room for it.
     pub(crate) async fn count(&self, asker: Asker) -> Limited {
-        let (policy, name) = match asker {
-            Asker::Account(user) => (("account", self.account), self.name(&format!("account {user}"))),
+        let (quota, verdict) = match asker {
+            Asker::Account(user) => {
+                let user = user.as_uuid();
+                let counter = self.names.counter(GROUP, "account", user.as_bytes());
+                (&self.account, self.limiter.count(&[(counter, self.account.quota)]).await)
+            }
             Asker::Address(address) => {
-                (("address", self.address), self.name(&format!("address {}", network(address))))
+                let network = network(address);
+                let counter = self.names.counter(GROUP, "address", network.as_bytes());
+                (&self.address, self.limiter.count(&[(counter, self.address.quota)]).await)
             }
         };
-        let limited = Limited { verdict: self.limiter.count(&[(name, policy.1)]).await, policy };
+        let limited = Limited { verdict, quota: quota.clone() };
         if let (Asker::Address(address), Some(wait)) = (asker, limited.refused()) {
             self.used_up.insert(network(address), Instant::now() + Duration::from_secs(wait.into()));
         }
@@ -65,11 +85,6 @@ impl Limits {
         let left = until.checked_duration_since(Instant::now())?;
         u32::try_from(left.as_secs() + 1).ok()
     }
-
-    fn name(&self, asker: &str) -> String {
-        let digest = self.key.digest(COUNTER, asker.as_bytes());
-        format!("slipway:limit:gateway:{}", hex::encode(&digest[..NAME_BYTES]))
-    }
 }
 
 impl Limited {
@@ -78,8 +93,8 @@ impl Limited {
         (!self.verdict.is_admitted).then(|| self.verdict.wait_seconds().max(1))
     }
 
-    /// Writes what answers say of it.
-    pub(crate) fn headers(&self) -> [(&'static str, String); 2] {
-        self.verdict.headers(std::iter::once(self.policy))
+    /// Says what answers do of it: `ratelimit-policy`, and `ratelimit`.
+    pub(crate) fn told(&self) -> (&str, impl Display) {
+        (&self.quota.policy, self.verdict.left(self.quota.name))
     }
 }

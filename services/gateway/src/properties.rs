@@ -153,12 +153,6 @@ mod tests {
 
     #[test]
     fn they_hold_of_all_that_fuzzing_came_across() {
-        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/requests");
-        let mut inputs = 0;
-        for entry in std::fs::read_dir(corpus).unwrap() {
-            check(&std::fs::read(entry.unwrap().path()).unwrap());
-            inputs += 1;
-        }
-        assert!(inputs > 10, "the corpus is there");
+        slipway_testkit::check_corpus("requests", check);
     }
 }

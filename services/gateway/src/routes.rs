@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use slipway_jwt::ServiceName;
 
-pub(crate) use self::file::{AddedRoute, RoutesFault, authority};
+pub(crate) use self::file::{AddedRoute, RoutesFile, authority};
 pub(crate) use self::reload::Reload;
 use crate::upstream::Replicas;
 

@@ -26,37 +26,29 @@ impl Stamps {
         Self(paths.into_iter().map(|path| (stamp(&path), path)).map(|(stamp, path)| (path, stamp)).collect())
     }
 
-    fn now(&self) -> Self {
-        Self::of(self.0.iter().map(|(path, _)| path.clone()))
+    /// Tells whether they are not as they were.
+    pub(crate) fn have_changed(&self) -> bool {
+        Self::of(self.0.iter().map(|(path, _)| path.clone())) != *self
     }
 }
 
-/// Looks at files again and again. It sees a change within a second or two, wherever the file lies, also where a link leads
-/// elsewhere now; SIGHUP counts as one.
-pub(crate) struct Watch {
-    seen: Stamps,
+/// When to look at files again: each second, which sees changes wherever a file lies, also where a link leads elsewhere by
+/// now; and on SIGHUP.
+pub(crate) struct Looks {
     hangup: Signal,
-    look: Interval,
+    every: Interval,
 }
 
-impl Watch {
-    /// Begins with what was seen.
-    pub(crate) fn new(seen: Stamps) -> io::Result<Self> {
-        Ok(Self { seen, hangup: signal(SignalKind::hangup())?, look: interval(LOOK_EVERY) })
+impl Looks {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { hangup: signal(SignalKind::hangup())?, every: interval(LOOK_EVERY) })
     }
 
-    /// Waits for a change.
-    pub(crate) async fn changed(&mut self) {
-        loop {
-            let is_told = tokio::select! {
-                _ = self.hangup.recv() => true,
-                _ = self.look.tick() => false,
-            };
-            let now = self.seen.now();
-            if is_told || now != self.seen {
-                self.seen = now;
-                return;
-            }
+    /// Waits for the next look. Tells whether it was asked for: then the files count as changed.
+    pub(crate) async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.hangup.recv() => true,
+            _ = self.every.tick() => false,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! A real nginx with the configuration of `deploy/nginx`, before a real platform.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use slipway_end_to_end::{ADMIN_PASSWORD, Mode, Platform, eventually, free_port};
-use slipway_testkit::tls;
+use slipway_end_to_end::{ADMIN_PASSWORD, Mode, Platform, Running, eventually, nginx_arguments};
+use slipway_testkit::{free_ports, tls};
 use tempfile::TempDir;
 
 use crate::support::{client_of, delete, deploy};
@@ -18,23 +18,15 @@ struct Nginx {
     port: u16,
     plain_port: u16,
     client: Client,
-    process: Child,
+    _running: Running,
     _directory: TempDir,
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // Its master ends the workers.
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
-        let _ = self.process.wait();
-    }
 }
 
 impl Nginx {
     /// Starts nginx with what it lies in changed: addresses, ports and files.
     async fn start(gateway: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let [port, plain_port] = [free_port(), free_port()];
+        let [port, plain_port] = free_ports();
         tls::certify(directory.path(), &format!("DNS:{NAME}"));
         std::fs::create_dir(directory.path().join("www")).unwrap();
         std::fs::write(directory.path().join("www/index.html"), "<!doctype html><p>hello").unwrap();
@@ -53,16 +45,8 @@ impl Nginx {
             assert_eq!(config.matches(shipped).count(), 1, "{shipped}");
             config = config.replace(shipped, &here);
         }
-        let around = format!(
-            "user root; daemon off; worker_processes 1; pid nginx.pid; error_log error.log;
-             events {{ }} http {{ access_log off; {config} }}"
-        );
-        std::fs::write(directory.path().join("nginx.conf"), around).unwrap();
-        let process = Command::new("nginx")
-            .args(["-p", &path(""), "-c", "nginx.conf", "-e", "error.log"])
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+        let arguments = nginx_arguments(directory.path(), &format!("access_log off;\n{config}"));
+        let running = Running::start(Command::new("nginx").args(arguments));
         let authority = std::fs::read(directory.path().join(tls::AUTHORITY)).unwrap();
         let client = Client::builder()
             .add_root_certificate(reqwest::Certificate::from_pem(&authority).unwrap())
@@ -70,7 +54,7 @@ impl Nginx {
             .redirect(Policy::none())
             .build()
             .unwrap();
-        let nginx = Self { port, plain_port, client, process, _directory: directory };
+        let nginx = Self { port, plain_port, client, _running: running, _directory: directory };
         eventually("nginx answers", async || {
             nginx.request(Method::GET, "/health").send().await.ok().filter(|answer| answer.status() == 200)
         })

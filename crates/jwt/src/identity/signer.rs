@@ -3,13 +3,10 @@ use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use jsonwebtoken::EncodingKey;
 use quick_cache::sync::Cache;
 use slipway_kernel::{SessionId, SharedClock};
 
-use super::{
-    ALGORITHM, GATEWAY, IdentityClaims, LIFETIME, REUSED_FOR, ServiceName, SubjectClaims, UserIdentity,
-};
+use super::{GATEWAY, IdentityClaims, LIFETIME, REUSED_FOR, ServiceName, SubjectClaims, UserIdentity};
 use crate::{KeyError, jwks, jws, keys};
 
 /// Sessions times audiences that one service speaks for at a time; more are signed anew.
@@ -21,7 +18,7 @@ const CAPACITY: usize = 20_000;
 pub struct IdentitySigner {
     service: ServiceName,
     kid: String,
-    key: EncodingKey,
+    key: Ed25519KeyPair,
     minted: Cache<(Option<SessionId>, ServiceName), Minted>,
     clock: SharedClock,
 }
@@ -50,10 +47,10 @@ impl IdentitySigner {
         }
         let not_a_key = || KeyError::NotAKey { path: path.clone(), expected: "an Ed25519 key in PKCS#8 PEM" };
         let text = keys::read_private(&path)?;
-        let key = EncodingKey::from_ed_pem(text.as_bytes()).map_err(|_| not_a_key())?;
-        let pair = Ed25519KeyPair::from_pkcs8(key.as_bytes()).map_err(|_| not_a_key())?;
-        publish(directory, &service, &pair)?;
-        let kid = jwks::ed25519_thumbprint(pair.public_key().as_ref());
+        let der = pem::parse(text.as_bytes()).map_err(|_| not_a_key())?;
+        let key = Ed25519KeyPair::from_pkcs8(der.contents()).map_err(|_| not_a_key())?;
+        publish(directory, &service, &key)?;
+        let kid = jwks::ed25519_thumbprint(key.public_key().as_ref());
         Ok(Self { service, kid, key, minted: Cache::new(CAPACITY), clock })
     }
 
@@ -88,7 +85,7 @@ impl IdentitySigner {
                 None => SubjectClaims::Service { sub: self.service.clone() },
             },
         };
-        let token: Arc<str> = jws::sign(ALGORITHM, &self.kid, &self.key, &claims)?.into();
+        let token: Arc<str> = jws::sign(&self.kid, &self.key, &claims)?.into();
         self.minted.insert(place, Minted { at: now, user: user.cloned(), token: Arc::clone(&token) });
         Ok(token)
     }

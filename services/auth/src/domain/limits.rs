@@ -25,16 +25,16 @@ const QUARTER: u64 = 15 * MINUTE;
 const HOUR: u64 = 60 * MINUTE;
 
 impl LimitedRoute {
-    /// Returns the name of the route's counters.
-    pub(crate) fn name(self) -> &'static str {
+    /// Returns the group of the route's counters, which are all counted at once.
+    pub(crate) fn counters(self) -> &'static str {
         match self {
-            Self::Login => "login",
-            Self::Register => "register",
-            Self::Refresh => "refresh",
-            Self::Prelogin => "prelogin",
-            Self::ForgotPassword => "forgot",
-            Self::ResetPassword => "reset",
-            Self::VerifyEmail => "verify",
+            Self::Login => "{login}",
+            Self::Register => "{register}",
+            Self::Refresh => "{refresh}",
+            Self::Prelogin => "{prelogin}",
+            Self::ForgotPassword => "{forgot}",
+            Self::ResetPassword => "{reset}",
+            Self::VerifyEmail => "{verify}",
         }
     }
 

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use slipway_db::Database;
 use slipway_jwt::SecretKey;
 use slipway_kernel::UserId;
-use slipway_limits::{Limiter, Quota, Verdict, network};
+use slipway_limits::{CounterNames, HiddenCounter, Limiter, Quota, Verdict, network};
 
 use crate::domain::{LimitedRoute, Login};
 use crate::error::AuthError;
 use crate::store;
 
-const COUNTER: &str = "limit-counter";
 const NETWORK: &str = "session-network";
-/// How much of a digest names a counter: two that meet by chance are not to be feared.
-const NAME_BYTES: usize = 16;
+/// What counters are by.
+const ADDRESS: &str = "address";
+const ACCOUNT: &str = "account";
+const PAIR: &str = "pair";
 
 /// Tells networks of people apart, without their addresses being kept.
 #[derive(Clone)]
@@ -23,7 +24,7 @@ pub(crate) struct Networks(Arc<SecretKey>);
 #[derive(Clone)]
 pub(crate) struct Limits {
     limiter: Limiter,
-    key: Arc<SecretKey>,
+    names: CounterNames,
     networks: Networks,
     db: Database,
 }
@@ -44,7 +45,7 @@ pub(crate) struct Limited {
     pub(crate) verdict: Verdict,
     /// The quotas that were asked for, each with what it is by.
     pub(crate) policy: Vec<(&'static str, Quota)>,
-    pair: Option<String>,
+    pair: Option<(LimitedRoute, String)>,
 }
 
 impl Networks {
@@ -58,62 +59,45 @@ impl Networks {
     }
 }
 
-/// One counter: what it is by, its name and its quota.
+/// One counter: what it is by, the value of that, and its quota.
 type Counter = (&'static str, String, Quota);
 
 impl Limits {
     pub(crate) fn new(limiter: Limiter, key: Arc<SecretKey>, db: Database) -> Self {
-        Self { limiter, networks: Networks::new(Arc::clone(&key)), key, db }
+        Self { limiter, networks: Networks::new(Arc::clone(&key)), names: CounterNames::new(key), db }
     }
 
     /// Counts a request, where there is room for it. A sign-in to an account whose own quota is used up by others is let
     /// in from where its owner has signed in before.
     pub(crate) async fn count(&self, route: LimitedRoute, asker: &Asker) -> Result<Limited, AuthError> {
-        let mut counters = self.counters(route, asker);
-        let mut verdict = self.ask(&counters).await;
-        let is_of_account = counters.get(verdict.tightest).is_some_and(|(by, ..)| *by == "account");
+        let mut counters = counters(route, asker);
+        let mut verdict = self.ask(route, &counters).await;
+        let is_of_account = counters.get(verdict.tightest).is_some_and(|(by, ..)| *by == ACCOUNT);
         if !verdict.is_admitted && is_of_account && self.is_known(asker).await? {
-            counters.retain(|(by, ..)| *by != "account");
-            verdict = self.ask(&counters).await;
+            counters.retain(|(by, ..)| *by != ACCOUNT);
+            verdict = self.ask(route, &counters).await;
         }
-        let pair = counters.iter().find(|(by, ..)| *by == "pair").map(|(_, name, _)| name.clone());
+        let pair = counters.iter().find(|(by, ..)| *by == PAIR).map(|(_, value, _)| (route, value.clone()));
         let policy = counters.into_iter().map(|(by, _, quota)| (by, quota)).collect();
         Ok(Limited { verdict, policy, pair })
     }
 
     /// Forgets the tries of whoever knew the password after all.
     pub(crate) async fn welcome(&self, limited: &Limited) {
-        if let Some(pair) = &limited.pair {
-            self.limiter.forget(pair).await;
+        if let Some((route, pair)) = &limited.pair {
+            self.limiter.forget(&self.counter(*route, PAIR, pair)).await;
         }
     }
 
-    async fn ask(&self, counters: &[Counter]) -> Verdict {
-        let wanted: Vec<_> = counters.iter().map(|(_, name, quota)| (name.clone(), *quota)).collect();
+    async fn ask(&self, route: LimitedRoute, counters: &[Counter]) -> Verdict {
+        let counters = counters.iter();
+        let wanted: Vec<_> =
+            counters.map(|(by, value, quota)| (self.counter(route, by, value), *quota)).collect();
         self.limiter.count(&wanted).await
     }
 
-    fn counters(&self, route: LimitedRoute, asker: &Asker) -> Vec<Counter> {
-        let quotas = route.quotas();
-        let address = asker.address.map(network);
-        let account = asker.account.as_deref().map(|account| account.trim().to_lowercase());
-        let pair =
-            address.clone().zip(account.clone()).map(|(address, account)| format!("{address} {account}"));
-        [
-            ("address", Some(quotas.address), address),
-            ("account", quotas.account, account),
-            ("pair", quotas.pair, pair),
-        ]
-        .into_iter()
-        .filter_map(|(by, quota, value)| Some((by, self.name(route, by, &value?), quota?)))
-        .collect()
-    }
-
-    /// All counters of a route lie in one slot of a Redis cluster, as one script counts them.
-    fn name(&self, route: LimitedRoute, by: &str, value: &str) -> String {
-        let route = route.name();
-        let digest = self.key.digest(COUNTER, format!("{route} {by} {value}").as_bytes());
-        format!("slipway:limit:{{{route}}}:{}", hex::encode(&digest[..NAME_BYTES]))
+    fn counter<'a>(&'a self, route: LimitedRoute, by: &'a str, value: &'a str) -> HiddenCounter<'a> {
+        self.names.counter(route.counters(), by, value.as_bytes())
     }
 
     async fn is_known(&self, asker: &Asker) -> Result<bool, AuthError> {
@@ -129,4 +113,16 @@ impl Limits {
             })
             .await
     }
+}
+
+/// Returns the counters that a request is counted in.
+fn counters(route: LimitedRoute, asker: &Asker) -> Vec<Counter> {
+    let quotas = route.quotas();
+    let address = asker.address.map(network);
+    let account = asker.account.as_deref().map(|account| account.trim().to_lowercase());
+    let pair = address.clone().zip(account.clone()).map(|(address, account)| format!("{address} {account}"));
+    [(ADDRESS, Some(quotas.address), address), (ACCOUNT, quotas.account, account), (PAIR, quotas.pair, pair)]
+        .into_iter()
+        .filter_map(|(by, quota, value)| Some((by, value?, quota?)))
+        .collect()
 }

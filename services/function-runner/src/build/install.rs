@@ -24,6 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::task::TaskTracker;
 
 use super::LogTail;
+use super::parent_proxy::ParentProxies;
 use super::proxy::Proxy;
 use super::recipe::Installation;
 use super::registries::Registries;
@@ -51,6 +52,8 @@ pub(crate) struct InstallSettings {
     /// The most bytes of what it leaves.
     pub(crate) output_bytes: u64,
     pub(crate) registries: Registries,
+    /// What leads to them.
+    pub(crate) parents: ParentProxies,
     /// The most bytes to and from registries.
     pub(crate) transfer_bytes: u64,
     /// The most connections at a time.
@@ -155,7 +158,7 @@ impl Shared {
         self.known().insert(name.clone());
         let settings = &self.settings;
         let proxy = Arc::new(Proxy::new(
-            settings.registries.clone(),
+            (settings.registries.clone(), settings.parents.clone()),
             settings.transfer_bytes,
             settings.connections,
             log.clone(),

@@ -13,11 +13,14 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::LogTail;
+use super::parent_proxy::{ParentProxies, ParentProxy, bare};
 use super::registries::{Refusal, Registries};
 
 /// The most bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 const CHUNK_BYTES: usize = 32 * 1024;
 /// The most refusals that the log says.
 const MAX_SAID: usize = 100;
@@ -25,6 +28,7 @@ const MAX_SAID: usize = 100;
 /// What the installation of one deployment's dependencies may reach and transfer.
 pub(super) struct Proxy {
     registries: Registries,
+    parents: ParentProxies,
     log: LogTail,
     bytes_left: AtomicU64,
     exhaustion: Once,
@@ -33,19 +37,41 @@ pub(super) struct Proxy {
     connections: Arc<Semaphore>,
 }
 
-/// What a client asks for: a tunnel (`CONNECT`), or a request to send on in plain HTTP.
+/// What a client asks for.
 struct Asked {
     target: Authority,
-    /// What the registry is sent first; `None` for a tunnel.
-    head: Option<Vec<u8>>,
+    /// What to send on in plain HTTP; `None` for a tunnel (`CONNECT`).
+    request: Option<PlainRequest>,
+}
+
+struct PlainRequest {
+    method: String,
+    uri: Uri,
+    /// Those headers that are sent on, each with its end of line.
+    headers: String,
+}
+
+/// A registry, or a proxy that leads to it.
+struct Reached {
+    stream: TcpStream,
+    /// What it is sent first.
+    request: Vec<u8>,
+    /// What the client is sent first.
+    answer: Vec<u8>,
 }
 
 impl Proxy {
     /// Makes a proxy that lets through so many bytes, and so many connections at a time; it says in `log` what it
     /// refuses.
-    pub(super) fn new(registries: Registries, bytes: u64, connections: usize, log: LogTail) -> Self {
+    pub(super) fn new(
+        (registries, parents): (Registries, ParentProxies),
+        bytes: u64,
+        connections: usize,
+        log: LogTail,
+    ) -> Self {
         Self {
             registries,
+            parents,
             log,
             bytes_left: AtomicU64::new(bytes),
             exhaustion: Once::new(),
@@ -83,8 +109,8 @@ impl Proxy {
             return answer(&mut client, "400 Bad Request", "this proxy takes CONNECT and http:// addresses")
                 .await;
         };
-        let registry = match self.registries.connect(&asked.target).await {
-            Ok(registry) => registry,
+        let reached = match self.reach(&asked).await {
+            Ok(reached) => reached,
             Err(refusal) => {
                 let status = match refusal {
                     Refusal::NotAllowed(_) | Refusal::NoneAllowed(_) => "403 Forbidden",
@@ -95,7 +121,21 @@ impl Proxy {
                 return answer(&mut client, status, &text).await;
             }
         };
-        self.join(client, registry, asked.head, &rest).await
+        self.join(client, reached, &rest).await
+    }
+
+    /// Connects to a registry, whose name is resolved here, or by a proxy of this host's, and not by the build.
+    async fn reach(&self, asked: &Asked) -> Result<Reached, Refusal> {
+        let (host, port) = self.registries.check(&asked.target)?;
+        let connecting = async {
+            match &asked.request {
+                None => tunnel(self.parents.of_tunnels(&host, port), &host, port).await,
+                Some(request) => request.send(self.parents.of_requests(&host, port), &host, port).await,
+            }
+        };
+        let reached = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        let reached = reached.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+        reached.map_err(|cause| Refusal::Unreachable(asked.target.to_string(), cause))
     }
 
     fn say(&self, refusal: &str) {
@@ -105,17 +145,10 @@ impl Proxy {
         }
     }
 
-    async fn join(
-        &self,
-        mut client: UnixStream,
-        mut registry: TcpStream,
-        head: Option<Vec<u8>>,
-        rest: &[u8],
-    ) -> io::Result<()> {
-        match head {
-            None => client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?,
-            Some(head) => registry.write_all(&head).await?,
-        }
+    async fn join(&self, mut client: UnixStream, reached: Reached, rest: &[u8]) -> io::Result<()> {
+        let Reached { stream: mut registry, request, answer } = reached;
+        client.write_all(&answer).await?;
+        registry.write_all(&request).await?;
         self.account(rest.len() as u64)?;
         registry.write_all(rest).await?;
         let (client_reads, client_writes) = client.split();
@@ -151,8 +184,42 @@ impl Proxy {
     }
 }
 
+async fn tunnel(parent: Option<&ParentProxy>, host: &str, port: u16) -> io::Result<Reached> {
+    let (stream, came) = match parent {
+        Some(parent) => parent.tunnel(host, port).await?,
+        None => (connect(host, port).await?, Vec::new()),
+    };
+    Ok(Reached { stream, request: Vec::new(), answer: [ESTABLISHED, &came].concat() })
+}
+
+/// Tries each of a host's addresses.
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    TcpStream::connect((bare(host), port)).await
+}
+
+impl PlainRequest {
+    async fn send(&self, parent: Option<&ParentProxy>, host: &str, port: u16) -> io::Result<Reached> {
+        let stream = match parent {
+            Some(parent) => parent.connect().await?,
+            None => connect(host, port).await?,
+        };
+        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        let (target, authorization) = match parent {
+            Some(parent) => (format!("http://{host}:{port}{path}"), parent.authorization().to_string()),
+            None => (path.to_owned(), String::new()),
+        };
+        let named = self.uri.authority().map(Authority::as_str).unwrap_or_default();
+        // One request a connection: the next one may be meant for another host.
+        let request = format!(
+            "{} {target} HTTP/1.1\r\nhost: {named}\r\nconnection: close\r\n{authorization}{}\r\n",
+            self.method, self.headers
+        );
+        Ok(Reached { stream, request: request.into_bytes(), answer: Vec::new() })
+    }
+}
+
 /// Reads up to the end of a head; returns it, and what came behind it.
-async fn read_head(client: &mut UnixStream) -> io::Result<(Vec<u8>, Vec<u8>)> {
+pub(super) async fn read_head(client: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut received = Vec::new();
     loop {
         if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -177,23 +244,17 @@ fn read_request(head: &[u8]) -> Option<Asked> {
         return None;
     }
     if method == "CONNECT" {
-        return Some(Asked { target: target.parse().ok()?, head: None });
+        return Some(Asked { target: target.parse().ok()?, request: None });
     }
     let uri: Uri = target.parse().ok()?;
     if uri.scheme_str() != Some("http") {
         return None;
     }
-    let named = uri.authority()?.clone();
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    // One request a connection: the next one may be meant for another host.
-    let mut sent = format!("{method} {path} HTTP/1.1\r\nhost: {named}\r\nconnection: close\r\n");
-    for header in headers.split("\r\n").filter(|header| is_sent_on(header)) {
-        sent.push_str(header);
-        sent.push_str("\r\n");
-    }
-    sent.push_str("\r\n");
-    let port = named.port_u16().unwrap_or(80);
-    Some(Asked { target: format!("{}:{port}", named.host()).parse().ok()?, head: Some(sent.into_bytes()) })
+    let named = uri.authority()?;
+    let target = format!("{}:{}", named.host(), named.port_u16().unwrap_or(80)).parse().ok()?;
+    let sent_on = headers.split("\r\n").filter(|header| is_sent_on(header));
+    let headers = sent_on.flat_map(|header| [header, "\r\n"]).collect();
+    Some(Asked { target, request: Some(PlainRequest { method: method.to_owned(), uri, headers }) })
 }
 
 fn is_sent_on(header: &str) -> bool {
@@ -229,11 +290,16 @@ mod tests {
     }
 
     async fn proxy_of(bytes: u64) -> Tried {
+        proxy_with(bytes, ParentProxies::default()).await
+    }
+
+    async fn proxy_with(bytes: u64, parents: ParentProxies) -> Tried {
         let (directory, log) = (tempfile::tempdir().unwrap(), LogTail::default());
         let registry = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = registry.local_addr().unwrap().to_string();
         let listener = UnixListener::bind(directory.path().join("proxy.sock")).unwrap();
-        let proxy = Arc::new(Proxy::new(address.parse().unwrap(), bytes, 4, log.clone()));
+        let registries = format!("{address}, registry.example, registry.example:80").parse().unwrap();
+        let proxy = Arc::new(Proxy::new((registries, parents), bytes, 4, log.clone()));
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&proxy).serve(listener));
         tasks.spawn(async move {
@@ -284,8 +350,8 @@ mod tests {
     async fn what_is_not_allowed_is_refused_and_said_in_the_log() {
         let tried = proxy_of(1_000).await;
         let refusal =
-            "registry.example:443 is not an allowed registry; ask the operator to add it to BUILD_REGISTRIES";
-        let answer = tried.ask("CONNECT registry.example:443 HTTP/1.1\r\n\r\n").await;
+            "other.example:443 is not an allowed registry; ask the operator to add it to BUILD_REGISTRIES";
+        let answer = tried.ask("CONNECT other.example:443 HTTP/1.1\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n") && answer.ends_with(refusal), "{answer}");
         assert_eq!(tried.log.text(), format!("{refusal}\n"));
         assert_eq!(tried.proxy.refused(), Some(refusal));
@@ -304,7 +370,7 @@ mod tests {
     async fn a_build_that_asks_without_end_does_not_fill_its_log() {
         let tried = proxy_of(1_000).await;
         for _ in 0..2 * MAX_SAID {
-            tried.ask("CONNECT registry.example:443 HTTP/1.1\r\n\r\n").await;
+            tried.ask("CONNECT other.example:443 HTTP/1.1\r\n\r\n").await;
         }
         assert_eq!(tried.log.text().lines().count(), MAX_SAID);
     }
@@ -318,5 +384,60 @@ mod tests {
             assert!(!tried.ask(&format!("{connect}12345")).await.ends_with("12345"));
         }
         assert_eq!(tried.log.text(), "the build has transferred more than BUILD_TRANSFER_MB allows\n");
+    }
+
+    /// A proxy of this host's, which answers with `answer` and then with what it was sent, once, and closes.
+    async fn parent(answer: &'static str) -> ParentProxies {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (head, _) = read_head(&mut stream).await.unwrap();
+                stream.write_all(&[answer.as_bytes(), &head].concat()).await.unwrap();
+                if head.starts_with(b"CONNECT ") {
+                    let mut buffer = vec![0; CHUNK_BYTES];
+                    let length = stream.read(&mut buffer).await.unwrap();
+                    stream.write_all(&buffer[..length]).await.unwrap();
+                }
+            }
+        });
+        let url = format!("http://ada:secret@{address}");
+        let settings = [("HTTPS_PROXY", url.as_str()), ("HTTP_PROXY", &url), ("NO_PROXY", "127.0.0.1")];
+        let settings = slipway_config::Settings::from_pairs(settings);
+        ParentProxies::read(&mut slipway_config::Reader::new(&settings))
+    }
+
+    #[tokio::test]
+    async fn where_a_proxy_leads_to_registries_it_is_asked_and_told_who_asks() {
+        let tried = proxy_with(1_000, parent("HTTP/1.1 200 OK\r\n\r\n").await).await;
+        let known = "proxy-authorization: Basic YWRhOnNlY3JldA==\r\n";
+        let answer = tried.ask("CONNECT registry.example:443 HTTP/1.1\r\n\r\nhello").await;
+        let expected = format!(
+            "HTTP/1.1 200 Connection established\r\n\r\n\
+             CONNECT registry.example:443 HTTP/1.1\r\nhost: registry.example:443\r\n{known}\r\nhello"
+        );
+        assert_eq!(answer, expected);
+
+        let mine = "Proxy-Authorization: Basic bWluZQ==\r\n";
+        let answer = tried.ask(&format!("GET http://registry.example/a?b HTTP/1.1\r\n{mine}\r\n")).await;
+        let expected = format!(
+            "HTTP/1.1 200 OK\r\n\r\nGET http://registry.example:80/a?b HTTP/1.1\r\n\
+             host: registry.example\r\nconnection: close\r\n{known}\r\n"
+        );
+        assert_eq!(answer, expected);
+
+        let answer = tried.ask(&format!("CONNECT {} HTTP/1.1\r\n\r\nhello", tried.registry)).await;
+        assert_eq!(answer, "HTTP/1.1 200 Connection established\r\n\r\nhello", "NO_PROXY");
+        let answer = tried.ask("CONNECT other.example:443 HTTP/1.1\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_refuses_is_named_in_the_log_with_its_answer() {
+        let tried = proxy_with(1_000, parent("HTTP/1.1 407 Who are you\r\n\r\n").await).await;
+        let answer = tried.ask("CONNECT registry.example:443 HTTP/1.1\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{answer}");
+        let told = "registry.example:443 cannot be reached: the proxy of this host answers 407\n";
+        assert_eq!(tried.log.text(), told);
     }
 }

@@ -166,6 +166,19 @@ async fn where_no_registry_is_allowed_what_needs_one_fails_and_names_the_setting
 }
 
 #[tokio::test]
+async fn where_only_a_proxy_leads_out_dependencies_are_installed_through_it() {
+    let (registry, proxy) = Registry::start_behind_proxy().await;
+    let settings = [("BUILD_REGISTRIES", registry.address.as_str()), ("HTTP_PROXY", &proxy)];
+    let runner = TestRunner::start_with(&settings).await;
+    let function = registry.function();
+    let files: Vec<_> = function.iter().map(|(name, text)| (*name, text.as_str())).collect();
+
+    runner.deploy("tiny", &files, &runner.person()).await;
+
+    assert_eq!(registry.fetched(), 1);
+}
+
+#[tokio::test]
 async fn a_change_of_the_code_installs_nothing_anew() {
     let registry = Registry::start().await;
     let runner = TestRunner::start_with(&[("BUILD_REGISTRIES", &registry.address)]).await;

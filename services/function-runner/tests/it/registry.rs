@@ -39,6 +39,19 @@ impl Registry {
     pub(crate) async fn start_closed() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
+        Self::listen(listener, address)
+    }
+
+    /// Starts one at a host that nobody here knows, and what answers for it as a proxy does; returns the proxy's address.
+    pub(crate) async fn start_behind_proxy() -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = format!("http://{}", listener.local_addr().unwrap());
+        let registry = Self::listen(listener, "registry.example:80".to_owned());
+        registry.open();
+        (registry, proxy)
+    }
+
+    fn listen(listener: TcpListener, address: String) -> Self {
         let counts = Arc::new(Counts::default());
         let is_open = watch::Sender::new(false);
         let (description, package) = (description(&address), package());
@@ -91,7 +104,9 @@ async fn answer(
     if is_open.wait_for(|is_open| *is_open).await.is_err() {
         return;
     }
-    let body = if request[..length].starts_with(b"GET /tiny/-/") {
+    // A proxy is asked for a whole address.
+    let line = request[..length].split(|byte| *byte == b'\r').next().unwrap();
+    let body = if str::from_utf8(line).unwrap().contains("/tiny/-/") {
         counts.fetched.fetch_add(1, Ordering::Relaxed);
         package
     } else {

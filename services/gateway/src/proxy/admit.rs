@@ -135,9 +135,9 @@ async fn limit(
     let Some(limits) = rules.limits.as_ref().filter(|_| route.limit == Limit::Usual) else { return Ok(()) };
     let asker = caller.map_or(Asker::Address(client_address), |caller| Asker::Account(caller.user_id));
     let limited = limits.count(asker).await;
-    for (name, value) in limited.headers() {
-        exchange.said.add(name, value.as_bytes());
-    }
+    let (policy, left) = limited.told();
+    exchange.said.add("ratelimit-policy", policy.as_bytes());
+    exchange.said.show("ratelimit", &left);
     limited.refused().map_or(Ok(()), |wait| Err(problems::rate_limited(wait)))
 }
 

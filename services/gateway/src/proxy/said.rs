@@ -1,3 +1,6 @@
+use std::fmt::Display;
+use std::io::Write as _;
+
 /// Headers that the answer gets, be it an error, as they are written.
 #[derive(Default)]
 pub(super) struct Said(Vec<u8>);
@@ -6,6 +9,12 @@ impl Said {
     /// Adds a header. The value must be one that a header may hold.
     pub(super) fn add(&mut self, name: &str, value: &[u8]) {
         write_field(&mut self.0, name, value);
+    }
+
+    /// Adds a header whose value is shown.
+    pub(super) fn show(&mut self, name: &str, value: &impl Display) {
+        // Writing into memory does not fail.
+        let _ = write!(self.0, "{name}: {value}\r\n");
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {

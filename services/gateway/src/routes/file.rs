@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use slipway_models::groups::App;
 use super::{Access, Cookies, Limit, MIB, QUICK, Route, Service, covers};
 use crate::domain::path::canonicalise;
 use crate::upstream::Replicas;
+use crate::watch::Stamps;
 
 /// No file of routes comes near it.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -81,15 +82,40 @@ enum Auth {
     None,
 }
 
-/// Reads and checks a file of routes.
-pub(super) fn load(path: &Path) -> Result<Vec<AddedRoute>, RoutesFault> {
-    let fault = |fault: &dyn fmt::Display| RoutesFault(vec![format!("{}: {fault}", path.display())]);
-    let size = path.metadata().map_err(|cause| fault(&cause))?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(fault(&format_args!("is larger than {MAX_FILE_BYTES} bytes")));
+/// A file of routes, and the state that it was last read in.
+#[derive(Debug, Clone)]
+pub(crate) struct RoutesFile {
+    path: PathBuf,
+    seen: Option<Stamps>,
+}
+
+impl RoutesFile {
+    /// Names a file that was not read yet.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, seen: None }
     }
-    let text = std::fs::read_to_string(path).map_err(|cause| fault(&cause))?;
-    read(&text)
+
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tells whether it is not as it was when it was last read.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.seen.as_ref().is_none_or(Stamps::have_changed)
+    }
+
+    /// Reads and checks it. Its state is that of before: what is written meanwhile has changed it.
+    pub(crate) fn load(&mut self) -> Result<Vec<AddedRoute>, RoutesFault> {
+        self.seen = Some(Stamps::of([self.path.clone()]));
+        let fault = |fault: &dyn fmt::Display| RoutesFault(vec![format!("{}: {fault}", self.path.display())]);
+        let size = self.path.metadata().map_err(|cause| fault(&cause))?.len();
+        if size > MAX_FILE_BYTES {
+            return Err(fault(&format_args!("is larger than {MAX_FILE_BYTES} bytes")));
+        }
+        let text = std::fs::read_to_string(&self.path).map_err(|cause| fault(&cause))?;
+        read(&text)
+    }
 }
 
 /// Reads routes, and names all that is wrong with them.

@@ -1,67 +1,49 @@
 //! Takes a changed `gateway.toml` without a restart: on SIGHUP, and within a second or two of a change.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::file::load;
-use super::{AddedRoute, RouteTable, Routes, RoutesFault, Services};
-
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+use super::{RouteTable, Routes, RoutesFile, Services};
+use crate::watch::Looks;
 
 /// Keeps a table of routes like its file. A file that is at fault changes nothing.
 pub(crate) struct Reload {
-    path: PathBuf,
+    file: RoutesFile,
     services: Services,
     routes: Arc<Routes>,
-    seen: Option<Stamp>,
 }
 
-/// What tells one state of a file from another.
-type Stamp = (SystemTime, u64);
-
 impl Reload {
-    /// Reads the file for the first time.
-    pub(crate) fn load(path: &Path) -> Result<Vec<AddedRoute>, RoutesFault> {
-        load(path)
-    }
-
-    /// Watches the file that `routes` were made of.
-    pub(crate) fn new(path: PathBuf, services: Services, routes: Arc<Routes>) -> Self {
-        let seen = stamp(&path);
-        Self { path, services, routes, seen }
+    /// Watches the file that `routes` were made of, as it was read for them.
+    pub(crate) fn new(file: RoutesFile, services: Services, routes: Arc<Routes>) -> Self {
+        Self { file, services, routes }
     }
 
     /// Looks at the file again and again, until the stop.
     pub(crate) async fn watch(mut self, stop: CancellationToken) {
-        let mut hangup = match signal(SignalKind::hangup()) {
-            Ok(hangup) => hangup,
+        let mut looks = match Looks::new() {
+            Ok(looks) => looks,
             Err(fault) => {
                 tracing::error!(error = %fault, "SIGHUP cannot be heard: changed routes are not taken");
                 return;
             }
         };
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        loop {
-            let is_told = tokio::select! {
-                () = stop.cancelled() => return,
-                _ = hangup.recv() => true,
-                _ = look.tick() => false,
-            };
-            let now = stamp(&self.path);
-            if is_told || now != self.seen {
-                self.seen = now;
-                self.take();
-            }
+        while let Some(is_told) = stop.run_until_cancelled(looks.next()).await {
+            self.look(is_told);
         }
     }
 
-    fn take(&self) {
-        let path = self.path.display();
-        match load(&self.path) {
+    fn look(&mut self, is_told: bool) {
+        if is_told || self.file.has_changed() {
+            self.take();
+        }
+    }
+
+    fn take(&mut self) {
+        let read = self.file.load();
+        let path = self.file.path().display();
+        match read {
             Ok(added) => {
                 self.routes.replace(RouteTable::new(&self.services, &added));
                 tracing::info!(%path, routes = added.len(), "routes were taken anew");
@@ -73,7 +55,42 @@ impl Reload {
     }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = path.metadata().ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+#[cfg(test)]
+mod tests {
+    use http::uri::Authority;
+
+    use super::*;
+    use crate::routes::Service;
+    use crate::upstream::Replicas;
+
+    #[test]
+    fn what_was_written_after_the_first_reading_is_taken_and_what_is_at_fault_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gateway.toml");
+        let write = |prefix: &str| {
+            let text =
+                format!("[[route]]\nprefix = '{prefix}'\nservice = 'site'\nupstreams = ['http://a:1']");
+            std::fs::write(&path, text).unwrap();
+        };
+        let service = |name: &str| {
+            let replicas = Replicas::new([Authority::from_static("127.0.0.1:1")]);
+            Arc::new(Service { name: name.parse().unwrap(), replicas })
+        };
+        let services = Services { auth: service("auth"), functions: service("functions") };
+
+        write("/first");
+        let mut file = RoutesFile::new(path.clone());
+        let routes = Arc::new(Routes::new(RouteTable::new(&services, &file.load().unwrap())));
+        write("/after-that");
+        let mut reload = Reload::new(file, services, Arc::clone(&routes));
+        let has = |prefix: &str| routes.find(prefix).is_some();
+        assert!(has("/first") && !has("/after-that"));
+
+        reload.look(false);
+        assert!(!has("/first") && has("/after-that"));
+        write("/no/../path");
+        reload.look(false);
+        assert!(has("/after-that"));
+        assert!(!reload.file.has_changed(), "it is not read again and again");
+    }
 }

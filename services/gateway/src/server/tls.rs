@@ -10,7 +10,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig, crypto::aws_lc_rs};
 use tokio_util::sync::CancellationToken;
 
-use crate::watch::{Stamps, Watch};
+use crate::watch::{Looks, Stamps};
 
 /// The gateway's certificate and key, as they are at the moment.
 pub struct Tls {
@@ -46,14 +46,19 @@ impl Tls {
 
     /// Takes changed files, until the stop. Connections keep what they began with; files at fault change nothing.
     pub(crate) async fn watch(self: Arc<Self>, stop: CancellationToken) {
-        let mut watch = match Watch::new(self.seen.clone()) {
-            Ok(watch) => watch,
+        let mut looks = match Looks::new() {
+            Ok(looks) => looks,
             Err(fault) => {
                 tracing::error!(error = %fault, "SIGHUP cannot be heard: a changed certificate is not taken");
                 return;
             }
         };
-        while stop.run_until_cancelled(watch.changed()).await.is_some() {
+        let mut seen = self.seen.clone();
+        while let Some(is_told) = stop.run_until_cancelled(looks.next()).await {
+            if !is_told && !seen.have_changed() {
+                continue;
+            }
+            seen = self.stamps();
             match read(&self.certificate, &self.key) {
                 Ok(config) => {
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
@@ -64,6 +69,11 @@ impl Tls {
                 }
             }
         }
+    }
+
+    /// Looks at the files, before they are read.
+    fn stamps(&self) -> Stamps {
+        Stamps::of([self.certificate.clone(), self.key.clone()])
     }
 }
 

@@ -1,11 +1,32 @@
 //! What the gateway hears from auth, and what it does when it hears nothing.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use reqwest::Method;
 use slipway_models::auth::RevokedUserBody;
 
-use crate::harness::{TestGateway, access_key, eventually, issuer, no_keys, problem, sign_in};
+use crate::harness::{SignedIn, TestGateway, access_key, eventually, issuer, no_keys, problem, sign_in};
+
+#[tokio::test]
+async fn a_valid_token_costs_auth_no_request_whoever_calls_and_however_often() {
+    let (gateway, [auth, functions]) = TestGateway::start_tapped(&[]).await;
+    let callers: Vec<SignedIn> = (0..20).map(|_| gateway.sign_in()).collect();
+    let (started, before) = (Instant::now(), auth.requests().len());
+
+    for caller in [&callers[0]; 200].into_iter().chain(&callers) {
+        assert_eq!(gateway.get("/api/v1/functions", &caller.token).await.status(), 200);
+    }
+
+    let asked: Vec<String> = auth.requests().into_iter().map(|seen| seen.target).collect();
+    let polls = usize::try_from(started.elapsed().as_millis() / 500).unwrap() + 2;
+    assert!(asked.len() - before <= polls, "{asked:?}");
+    let (of_keys, others): (Vec<_>, Vec<_>) =
+        asked.iter().partition(|target| *target == "/api/v1/auth/jwks.json");
+    assert_eq!(of_keys.len(), 1, "{asked:?}");
+    assert!(others.iter().all(|target| target.starts_with("/internal/revocations")), "{asked:?}");
+    assert_eq!(functions.requests().len(), 220, "all of them came through");
+}
 
 #[tokio::test]
 async fn a_session_that_ended_is_refused_soon_after() {

@@ -94,7 +94,8 @@ impl Bridge {
         let mut bridge = Self { requests, call: encoded_call() };
         let configure = serde_json::json!({"function_name": "noop", "function_version": 1});
         bridge.send(Method::PUT, CONFIGURE_PATH, configure.to_string().into()).await;
-        bridge.send(Method::GET, READY_PATH, Bytes::new()).await;
+        let loaded = bridge.send(Method::GET, READY_PATH, Bytes::new()).await;
+        assert_succeeded(&loaded, "the handler is loaded");
         bridge
     }
 
@@ -103,13 +104,7 @@ impl Bridge {
         let started = Instant::now();
         let answer = self.send(Method::POST, INVOKE_PATH, self.call.clone()).await;
         let time = started.elapsed();
-        let mut decoder = FrameDecoder::new();
-        decoder.push(&answer);
-        let mut succeeded = false;
-        while let Some(frame) = decoder.next_frame().expect("frames") {
-            succeeded |= matches!(frame, Frame::End(end) if matches!(end.outcome, Outcome::Succeeded));
-        }
-        assert!(succeeded, "the handler answers");
+        assert_succeeded(&answer, "the handler answers");
         time
     }
 
@@ -121,6 +116,19 @@ impl Bridge {
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
         answer.into_body().collect().await.expect("the whole answer").to_bytes()
     }
+}
+
+/// Fails where frames do not end in success.
+fn assert_succeeded(frames: &[u8], what: &str) {
+    let mut decoder = FrameDecoder::new();
+    decoder.push(frames);
+    let mut outcome = None;
+    while let Some(frame) = decoder.next_frame().expect("frames") {
+        if let Frame::End(end) = frame {
+            outcome = Some(end.outcome);
+        }
+    }
+    assert!(matches!(outcome, Some(Outcome::Succeeded)), "{what}: {outcome:?}");
 }
 
 fn encoded_call() -> Bytes {

@@ -27,7 +27,10 @@ impl Deployed {
     ) -> Self {
         let before = images_of(&platform.state());
         let id = deploy(client, name, project, config).await;
-        let image = images_of(&platform.state()).into_iter().find(|image| !before.contains(image));
+        // What it depends on is an image as well.
+        let is_of_a_function = |image: &String| image.contains("/function:");
+        let new = images_of(&platform.state()).into_iter().filter(|image| !before.contains(image));
+        let image = new.into_iter().find(is_of_a_function);
         Self { id, image: image.expect("the function's image") }
     }
 
