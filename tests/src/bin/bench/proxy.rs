@@ -128,7 +128,7 @@ fn at_half_load(rate: f64, token: &str, urls: [&str; 3]) {
                 rate,
             };
             for asked in load.run(Instant::now(), ROUND) {
-                assert!(asked.is_good(), "{url} refuses: {:?}", asked.status);
+                assert!(matches!(asked.status, None | Some(200)), "{url} refuses: {:?}", asked.status);
                 times.add(asked.took);
             }
         }
