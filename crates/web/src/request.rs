@@ -1,7 +1,6 @@
 //! Around every request: its id, its span, its line in the log, its metrics, and the body of its problem.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
@@ -62,10 +61,6 @@ impl RequestIdText {
         }
     }
 }
-
-/// The template of a route that the service found by a table of its own: put it into the request's extensions.
-#[derive(Debug, Clone)]
-pub struct RouteTemplate(pub Arc<str>);
 
 /// Says that an answer of 5xx is what a user's own code came to, and no fault of the platform's: put it into the
 /// request's extensions.
@@ -140,8 +135,7 @@ pub(crate) async fn request_scope<B: MessageBody + 'static>(
 }
 
 fn route_template(request: &HttpRequest) -> String {
-    let found = request.extensions().get().map(|RouteTemplate(template)| template.to_string());
-    found.or_else(|| request.match_pattern()).unwrap_or_else(|| UNMATCHED.to_owned())
+    request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned())
 }
 
 /// Gives an answer its request id, and an error the body of a problem, with the id in it.

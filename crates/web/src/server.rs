@@ -45,8 +45,6 @@ pub struct ServerConfig {
     pub workers: usize,
     /// How long requests in flight may take to finish at a stop.
     pub drain: Duration,
-    /// Whether a request is dropped when its client closes the connection, be it only the half that it sends on.
-    pub ends_with_client: bool,
 }
 
 impl ServerConfig {
@@ -76,7 +74,6 @@ impl ServerConfig {
             operations_address: SocketAddr::new(operations_host, operations_port),
             workers: reader.within(&format!("{prefix}_WORKERS"), processors, 1..=256),
             drain: Duration::from_secs(reader.within(&format!("{prefix}_DRAIN_SECONDS"), 20, 0..=3_600)),
-            ends_with_client: false,
         }
     }
 }
@@ -231,7 +228,6 @@ where
     let builder =
         Server::build().workers(config.workers).shutdown_timeout(config.drain.as_secs()).disable_signals();
     let stopping = builder.graceful_shutdown_signal();
-    let half_closed = !config.ends_with_client;
     let connections = move || {
         let stopping = stopping.clone();
         let app = app().into_factory().map_err(|fault| fault.into().error_response());
@@ -243,7 +239,7 @@ where
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEAD_WITHIN)
             .client_disconnect_timeout(LINGER)
-            .h1_allow_half_closed(half_closed)
+            .h1_allow_half_closed(true)
             .h1(map_config(app, |()| AppConfig::default()));
         fn_service(|stream: TcpStream| {
             let peer = stream.peer_addr().ok();

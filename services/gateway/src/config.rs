@@ -94,10 +94,7 @@ impl Config {
             Vec::new()
         });
         Self {
-            server: ServerConfig {
-                ends_with_client: true,
-                ..ServerConfig::read(reader, "GATEWAY", 8080, 9080)
-            },
+            server: ServerConfig::read(reader, "GATEWAY", 8080, 9080),
             keys_dir: reader.required("KEYS_DIR").into(),
             auth: Peer::read(reader, "AUTH", 8101, 9101),
             functions: Peer::read(reader, "FUNCTIONS", 8103, 9103),

@@ -27,8 +27,7 @@ struct Running {
 
 fn start(drain: Duration, routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) -> Running {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config =
-        ServerConfig { address: free, operations_address: free, workers: 1, drain, ends_with_client: false };
+    let config = ServerConfig { address: free, operations_address: free, workers: 1, drain };
     let metrics = Metrics::new("tried").unwrap();
     let application = Application::bind("tried", &config, metrics, Readiness::default(), routes).unwrap();
     let base = format!("http://{}", application.address());

@@ -45,7 +45,6 @@ impl Service for Mortal {
                     operations_address: SocketAddr::from(([127, 0, 0, 1], 0)),
                     workers: 1,
                     drain: Duration::from_secs(1),
-                    ends_with_client: false,
                 };
                 Ok(Application::bind(Self::NAME, &server, context.metrics, Readiness::default(), |app| {
                     app.service(resource("/alive").route(web::get().to(async || "yes")));
