@@ -161,7 +161,11 @@ impl Exchange {
             traceparent: request.text("traceparent"),
             tracestate: request.text("tracestate"),
         });
-        for (name, value) in span.in_scope(outgoing_headers) {
+        let headers = {
+            let _entered = span.enter();
+            outgoing_headers()
+        };
+        for (name, value) in headers {
             match name {
                 "traceparent" => {
                     self.trace = TraceContext::exactly(&value).unwrap_or_else(|| self.trace.clone());

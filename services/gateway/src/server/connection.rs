@@ -19,8 +19,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Within this the head of a request is whole, from its first byte on; that of the first from the connection's begin.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// How long a client may take to close its end after this one was closed, and how much it may still send.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
 /// What is kept of what a client sends while a request of its is answered: the body of that, and next requests.
 const READ_AHEAD: usize = 128 * 1024;
 /// What is read and dropped of a body that nobody wants, so that the connection can be kept.
