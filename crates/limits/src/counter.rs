@@ -74,14 +74,14 @@ mod tests {
         let name = |names: &CounterNames, group, by, value: &str| {
             names.counter(group, by, value.as_bytes()).name().into_owned()
         };
-        let ada = name(&ours, "{login}", "account", "ada");
-        assert!(ada.starts_with("slipway:limit:{login}:") && !ada.contains("ada"), "{ada}");
-        assert_eq!(ada, name(&ours, "{login}", "account", "ada"));
+        let ada = name(&ours, "{login}", "account", "ada@example.org");
+        assert!(ada.starts_with("slipway:limit:{login}:") && !ada.contains("ada@"), "{ada}");
+        assert_eq!(ada, name(&ours, "{login}", "account", "ada@example.org"));
         for other in [
-            name(&ours, "{login}", "account", "eve"),
-            name(&ours, "{login}", "address", "ada"),
-            name(&ours, "{reset}", "account", "ada"),
-            name(&others, "{login}", "account", "ada"),
+            name(&ours, "{login}", "account", "eve@example.org"),
+            name(&ours, "{login}", "address", "ada@example.org"),
+            name(&ours, "{reset}", "account", "ada@example.org"),
+            name(&others, "{login}", "account", "ada@example.org"),
         ] {
             assert_ne!(ada, other);
         }
