@@ -3,10 +3,10 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use slipway_end_to_end::free_port;
+use slipway_end_to_end::{Running, free_port};
 use tempfile::TempDir;
 
 use crate::processes::{BESIDE, PROXY, family_of};
@@ -15,29 +15,12 @@ const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 /// About 200 bytes, as a small answer of an API is.
 pub(crate) const ANSWER: &str = r#"{"id":"0199f2c4-8e7a-7cc1-a3f5-2f0f64c1f0aa","name":"hello","runtime":"python","status":"active","created_at":"2026-01-01T00:00:00Z","invocations":12345,"description":"a function that says hello"}"#;
 
-/// A program that ends with this.
-pub(crate) struct Running(Child);
-
-impl Running {
-    pub(crate) fn start(processor: &str, program: &str, arguments: &[&str], output: &Path) -> Self {
-        let output = File::create(output).expect("a log");
-        let child = Command::new("taskset")
-            .args(["-c", processor, program])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().expect("a log"))
-            .stderr(output)
-            .spawn();
-        Self(child.unwrap_or_else(|fault| panic!("{program}: {fault}")))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Politely: a master that is killed leaves its workers behind.
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
-        let _ = self.0.wait();
-    }
+/// Starts a program on a processor; what it says goes to a file.
+pub(crate) fn start_on(processor: &str, program: &str, arguments: &[&str], output: &Path) -> Running {
+    let output = File::create(output).expect("a log");
+    let mut command = Command::new("taskset");
+    command.args(["-c", processor, program]).args(arguments);
+    Running::start(command.stdout(output.try_clone().expect("a log")).stderr(output))
 }
 
 /// A program that listens on this machine.
@@ -74,7 +57,7 @@ http {{
         fs::write(prefix.join("nginx.conf"), config).expect("the configuration");
         let prefix_text = prefix.display().to_string();
         let arguments = ["-p", &prefix_text, "-c", "nginx.conf", "-e", "error.log"];
-        Self::listening(port, Running::start(processor, "nginx", &arguments, &prefix.join("output")))
+        Self::listening(port, start_on(processor, "nginx", &arguments, &prefix.join("output")))
     }
 
     /// Starts nginx on the proxy's processor, before what listens on `behind`, with an access log. `location` says
@@ -171,7 +154,7 @@ backend behind
         fs::write(&path, config).expect("the configuration");
         let arguments = ["-f", &path.display().to_string()];
         let log = directory.path().join("haproxy.log");
-        Self::listening(port, Running::start(PROXY, "haproxy", &arguments, &log))
+        Self::listening(port, start_on(PROXY, "haproxy", &arguments, &log))
     }
 
     /// Waits until a program listens.
@@ -191,6 +174,6 @@ backend behind
 
     /// Lists the processes that it consists of.
     pub(crate) fn processes(&self) -> Vec<u32> {
-        family_of(self.running.0.id())
+        family_of(self.running.id())
     }
 }

@@ -11,7 +11,7 @@ use slipway_end_to_end::free_port;
 use tempfile::TempDir;
 
 use crate::processes::PROXY;
-use crate::rivals::{Running, Server};
+use crate::rivals::{Server, start_on};
 
 /// As the first argument of the bench, has it be this service, with the port and the public key's file.
 pub(crate) const ARGUMENT: &str = "--verifier";
@@ -21,7 +21,7 @@ pub(crate) fn start(directory: &TempDir, public_key: &Path) -> Server {
     let own = std::env::current_exe().expect("the own path").display().to_string();
     let (port, key) = (free_port(), public_key.display().to_string());
     let arguments = [ARGUMENT, &port.to_string(), &key];
-    Server::listening(port, Running::start(PROXY, &own, &arguments, &directory.path().join("verifier.log")))
+    Server::listening(port, start_on(PROXY, &own, &arguments, &directory.path().join("verifier.log")))
 }
 
 /// Serves until the process is told to end.
