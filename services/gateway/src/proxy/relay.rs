@@ -134,8 +134,9 @@ pub(super) async fn pass_body<W: AsyncWrite + Unpin, R: AsyncRead + Unpin>(
     sent: &mut u64,
 ) -> Result<(), BrokenOff> {
     let mut left = match body {
+        AnswerBody::None => 0,
         AnswerBody::Sized(length) => length,
-        _ => u64::MAX,
+        AnswerBody::Chunked | AnswerBody::UntilEnd => u64::MAX,
     };
     let mut chunks = (body == AnswerBody::Chunked).then(Chunks::default);
     loop {

@@ -41,6 +41,21 @@ async fn a_body_arrives_as_it_was_sent_whether_its_length_is_known_or_not() {
 }
 
 #[tokio::test]
+async fn the_connection_goes_on_after_a_long_body_whose_answer_has_none() {
+    let gateway = TestGateway::start().await;
+    let token = gateway.sign_in().token;
+    let head = |method: &str, more: &str| {
+        format!(
+            "{method} /api/v1/functions/nothing HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n{more}\r\n"
+        )
+    };
+    let long = head("POST", &format!("Content-Length: {MIB}\r\n")) + &"7".repeat(MIB);
+    let both = long + &head("GET", "Connection: close\r\n");
+    let answers = raw::exchange(gateway.address, &both).await;
+    assert_eq!(answers.matches("HTTP/1.1 204 No Content\r\n").count(), 2, "{answers}");
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_refused_unread_when_it_says_so() {
     let gateway = TestGateway::start().await;
     let token = gateway.sign_in().token;

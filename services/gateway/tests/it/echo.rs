@@ -49,7 +49,7 @@ pub(crate) fn serve(services: Arc<Services>) -> SocketAddr {
             .route("/internal/api-keys", web::post().to(api_key))
             .route("/health/ready", web::get().to(ready))
             .route("/api/v1/functions/endless", web::get().to(endless))
-            .route("/api/v1/functions/nothing", web::get().to(nothing))
+            .route("/api/v1/functions/nothing", web::to(nothing))
             .route("/f/eve/hostile", web::get().to(hostile))
             .default_service(web::to(echo))
     })
