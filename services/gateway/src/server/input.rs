@@ -6,6 +6,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 /// What is read at once at first: most requests and answers are shorter.
 const FIRST: usize = 4 * 1024;
+/// By how much the room grows where it was not enough.
+const GROWTH: usize = 4;
 
 /// Bytes that were read from a connection and not used yet.
 #[derive(Default)]
@@ -13,6 +15,8 @@ pub(crate) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// Whether the last reading took all the room there was: more will be there at once.
+    was_filled: bool,
 }
 
 impl Input {
@@ -54,6 +58,9 @@ impl Input {
     ) -> Poll<io::Result<usize>> {
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
+            if self.was_filled && self.bytes.len() < most {
+                self.bytes = vec![0; most.min(GROWTH * self.bytes.len())];
+            }
         }
         if self.end == self.bytes.len() {
             self.make_room(most);
@@ -62,6 +69,7 @@ impl Input {
         ready!(Pin::new(io).poll_read(context, &mut buffer))?;
         let read = buffer.filled().len();
         self.end += read;
+        self.was_filled = self.end == self.bytes.len();
         Poll::Ready(Ok(read))
     }
 
@@ -76,7 +84,7 @@ impl Input {
             (self.start, self.end) = (0, self.end - self.start);
         } else {
             let length = self.bytes.len();
-            self.bytes.resize(most.min((2 * length).max(FIRST)).max(length + 1), 0);
+            self.bytes.resize(most.min((GROWTH * length).max(FIRST)).max(length + 1), 0);
         }
     }
 }

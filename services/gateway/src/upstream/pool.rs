@@ -13,6 +13,8 @@ use crate::server::Input;
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// Shorter than the services keep an idle connection, so that it is this side that ends one.
 const IDLE: Duration = Duration::from_secs(30);
+/// Memory that an idle connection keeps.
+const KEPT: usize = 8 * 1024;
 /// The most idle connections to one replica.
 const MOST_IDLE: usize = 256;
 
@@ -57,6 +59,7 @@ impl Pool {
     /// Keeps a connection for the next request.
     pub(crate) fn keep(&self, replica: ReplicaId, mut kept: Kept) {
         kept.is_used = true;
+        kept.input.shrink_to(KEPT);
         let mut pool = self.0.borrow_mut();
         let idle = pool.entry(replica).or_default();
         if idle.len() < MOST_IDLE {
