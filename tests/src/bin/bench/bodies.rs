@@ -7,6 +7,8 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::net::SocketFlags;
+
 use crate::answers::Head;
 use crate::figures::target;
 use crate::files;
@@ -137,7 +139,7 @@ impl Proxied<'_> {
     }
 
     fn connect(&self) -> TcpStream {
-        connect_from(Ipv4Addr::LOCALHOST, self.to).expect("the proxy")
+        connect_from(Ipv4Addr::LOCALHOST, self.to, SocketFlags::empty()).expect("the proxy")
     }
 
     /// Sends one body, to its end. With a query, the receiver pauses.

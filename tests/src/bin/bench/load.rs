@@ -1,10 +1,12 @@
-//! Requests at a constant rate, whatever becomes of them: one that is due while the answers before are late counts from
-//! when it was due.
+//! Requests at a constant rate, whatever becomes of them, from one thread: one that is due while all connections wait for
+//! answers counts from when it was due.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 
 use crate::answers::{Answer, Answers};
@@ -17,7 +19,7 @@ pub(crate) struct Load {
     pub(crate) from: Ipv4Addr,
     pub(crate) to: SocketAddrV4,
     pub(crate) request: String,
-    pub(crate) connections: u32,
+    pub(crate) connections: usize,
     /// Requests a second of all connections together.
     pub(crate) rate: f64,
 }
@@ -41,48 +43,96 @@ impl Asked {
 impl Load {
     /// Asks from `start` on for so long. Blocks until the last answer.
     pub(crate) fn run(&self, start: Instant, time: Duration) -> Vec<Asked> {
-        std::thread::scope(|scope| {
-            let callers: Vec<_> = (0..self.connections)
-                .map(|number| scope.spawn(move || self.call(number, start, time)))
-                .collect();
-            callers.into_iter().flat_map(|caller| caller.join().expect("no panic")).collect()
-        })
-    }
-
-    /// Asks over one connection, in its turn.
-    fn call(&self, number: u32, start: Instant, time: Duration) -> Vec<Asked> {
-        let every = Duration::from_secs_f64(f64::from(self.connections) / self.rate);
-        let mut due = Duration::from_secs_f64(f64::from(number) / self.rate);
-        let (mut connection, mut asked) = (None, Vec::new());
-        while due < time {
-            let early = due.saturating_sub(start.elapsed());
-            // That the clock wakes late is not the server's fault.
-            let since = if early.is_zero() { start + due } else { sleep(early) };
-            // After its time, what the answers before have kept from being asked counts as not answered.
-            let is_over = start.elapsed() > time + PATIENCE;
-            let status = if is_over { None } else { self.ask(&mut connection).ok() };
-            asked.push(Asked { due, took: since.elapsed(), status });
-            due += every;
+        let every = Duration::from_secs_f64(1.0 / self.rate);
+        let (mut due, mut last_full) = (Duration::ZERO, Duration::ZERO);
+        let (mut idle, mut calls, mut asked) = (Vec::new(), Vec::<Call>::new(), Vec::new());
+        while due < time || !calls.is_empty() {
+            let now = start.elapsed();
+            while due < time && due <= now && calls.len() < self.connections {
+                // That this loop comes late is not the server's fault.
+                let since = if due < last_full { due } else { start.elapsed() };
+                // After its time, what the answers before have kept from being asked counts as not answered.
+                let is_over = now > time + PATIENCE;
+                let call = if is_over { None } else { self.begin(idle.pop(), due, since).ok() };
+                match call {
+                    Some(call) => calls.push(call),
+                    None => asked.push(Asked { due, took: now.saturating_sub(since), status: None }),
+                }
+                due += every;
+            }
+            let is_full = calls.len() == self.connections;
+            let next = if due < time && !is_full { due } else { start.elapsed() + PATIENCE };
+            wait(&mut calls, self.request.len(), next.saturating_sub(start.elapsed()));
+            if is_full {
+                last_full = start.elapsed();
+            }
+            for mut call in std::mem::take(&mut calls) {
+                let answer = call.go_on(self.request.as_bytes());
+                let took = start.elapsed().saturating_sub(call.since);
+                match answer {
+                    Ok(None) if took < PATIENCE => calls.push(call),
+                    Ok(None) | Err(_) => asked.push(Asked { due: call.due, took, status: None }),
+                    Ok(Some(answer)) => {
+                        asked.push(Asked { due: call.due, took, status: Some(answer.status) });
+                        if !answer.ends {
+                            idle.push(call.connection);
+                        }
+                    }
+                }
+            }
         }
         asked
     }
 
-    fn ask(&self, connection: &mut Option<Connection>) -> io::Result<u16> {
-        let mut open = match connection.take() {
-            Some(open) => open,
-            None => Connection::open(self.from, self.to)?,
-        };
-        let answer = open.ask(&self.request)?;
-        if !answer.ends {
-            *connection = Some(open);
-        }
-        Ok(answer.status)
+    /// Sends a request, over a connection of its own where it is given none.
+    fn begin(&self, idle: Option<Connection>, due: Duration, since: Duration) -> io::Result<Call> {
+        let connection = idle.map_or_else(|| Connection::open(self.from, self.to), Ok)?;
+        let mut call = Call { connection, due, since, sent: 0, is_ready: false };
+        call.send(self.request.as_bytes())?;
+        Ok(call)
     }
 }
 
-fn sleep(time: Duration) -> Instant {
-    std::thread::sleep(time);
-    Instant::now()
+/// A request that is under way.
+struct Call {
+    connection: Connection,
+    due: Duration,
+    since: Duration,
+    /// How many bytes of it are sent.
+    sent: usize,
+    is_ready: bool,
+}
+
+impl Call {
+    /// Writes what can be written; tells whether that is all.
+    fn send(&mut self, request: &[u8]) -> io::Result<bool> {
+        while self.sent < request.len() {
+            match self.connection.stream.write(&request[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(fault) if is_not_yet(&fault) => return Ok(false),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes and reads what can be; returns the answer once it is there whole.
+    fn go_on(&mut self, request: &[u8]) -> io::Result<Option<Answer>> {
+        if self.is_ready && self.send(request)? { self.connection.read() } else { Ok(None) }
+    }
+}
+
+/// Waits until a call of so many bytes can go on, at most so long.
+fn wait(calls: &mut [Call], size: usize, time: Duration) {
+    let flags = |call: &Call| if call.sent < size { PollFlags::OUT } else { PollFlags::IN };
+    let mut polled: Vec<_> =
+        calls.iter().map(|call| PollFd::new(&call.connection.stream, flags(call))).collect();
+    let time = Timespec::try_from(time).expect("a short time");
+    poll(&mut polled, Some(&time)).expect("connections can be polled");
+    let ready: Vec<bool> = polled.iter().map(|polled| !polled.revents().is_empty()).collect();
+    for (call, is_ready) in calls.iter_mut().zip(ready) {
+        call.is_ready = is_ready;
+    }
 }
 
 struct Connection {
@@ -92,31 +142,40 @@ struct Connection {
 
 impl Connection {
     fn open(from: Ipv4Addr, to: SocketAddrV4) -> io::Result<Self> {
-        let stream = connect_from(from, to)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let stream = connect_from(from, to, SocketFlags::NONBLOCK)?;
         Ok(Self { stream, answers: Answers::default() })
     }
 
-    fn ask(&mut self, request: &str) -> io::Result<Answer> {
-        self.stream.write_all(request.as_bytes())?;
+    /// Reads what is there; returns an answer that is there whole.
+    fn read(&mut self) -> io::Result<Option<Answer>> {
         let mut bytes = [0; 4096];
         loop {
-            if let Some(answer) = self.answers.take() {
-                return Ok(answer);
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.answers.push(&bytes[..count]),
+                Err(fault) if is_not_yet(&fault) => return Ok(None),
+                Err(fault) => return Err(fault),
             }
-            match self.stream.read(&mut bytes)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => self.answers.push(&bytes[..count]),
+            if let Some(answer) = self.answers.take() {
+                return Ok(Some(answer));
             }
         }
     }
 }
 
-/// Connects from an address of this machine.
-pub(crate) fn connect_from(from: Ipv4Addr, to: SocketAddrV4) -> io::Result<TcpStream> {
-    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+/// Tells whether a socket has nothing to give yet, or is not connected yet.
+fn is_not_yet(fault: &io::Error) -> bool {
+    matches!(fault.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected)
+}
+
+/// Connects from an address of this machine; with [`SocketFlags::NONBLOCK`], without waiting for it.
+pub(crate) fn connect_from(from: Ipv4Addr, to: SocketAddrV4, flags: SocketFlags) -> io::Result<TcpStream> {
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC | flags, None)?;
     bind(&socket, &SocketAddrV4::new(from, 0))?;
-    connect(&socket, &to)?;
+    match connect(&socket, &to) {
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(fault) => return Err(fault.into()),
+    }
     let stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     Ok(stream)

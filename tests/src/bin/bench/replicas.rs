@@ -12,7 +12,7 @@ use crate::load::{Asked, Load, get};
 use crate::processes::Aside;
 use crate::replica::Replica;
 
-const CONNECTIONS: u32 = 32;
+const CONNECTIONS: usize = 32;
 const RATE: f64 = 2_000.0;
 /// Connections are opened and code is warmed up before anything counts.
 const WARM: Duration = Duration::from_secs(2);
