@@ -114,9 +114,9 @@ impl AnswerHead {
         self.fields.iter(bytes)
     }
 
-    /// Returns the values of all fields of a name.
-    pub fn values<'a>(&'a self, bytes: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields.iter(bytes).filter_map(move |(found, value)| (found == name).then_some(value))
+    /// Returns the values of all fields of a name, which is given in lower case.
+    pub fn values<'a>(&'a self, bytes: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.fields.values(bytes, name)
     }
 
     /// RFC 9112, section 4.

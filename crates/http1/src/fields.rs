@@ -62,13 +62,20 @@ impl Lines {
     }
 }
 
-/// Where the fields of a head stand: of each its name and its value.
+/// The fields of a head.
 #[derive(Debug, Default)]
-pub(crate) struct Fields(Vec<(Range<usize>, Range<usize>)>);
+pub(crate) struct Fields {
+    /// Where they stand: of each its name and its value.
+    places: Vec<(Range<usize>, Range<usize>)>,
+    /// A bit for each length that a name has, the last one for all that are longer: most fields that are asked for are not
+    /// there.
+    lengths: u64,
+}
 
 impl Fields {
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.places.clear();
+        self.lengths = 0;
     }
 
     /// Reads a line and puts the name into lower case (RFC 9110, section 5.1: case means nothing). Returns the two.
@@ -77,7 +84,7 @@ impl Fields {
         bytes: &'a mut [u8],
         line: Range<usize>,
     ) -> Result<(&'a [u8], &'a [u8]), HeadFault> {
-        if self.0.len() == MAX_FIELDS {
+        if self.places.len() == MAX_FIELDS {
             return Err(HeadFault::TooLarge);
         }
         let text = &mut bytes[line.clone()];
@@ -90,15 +97,28 @@ impl Fields {
         let value = rest.trim_ascii();
         let before = rest.len() - rest.trim_ascii_start().len();
         let start = line.start + colon + 1 + before.min(rest.len() - value.len());
-        self.0.push((line.start..line.start + colon, start..start + value.len()));
+        self.lengths |= length_bit(name);
+        self.places.push((line.start..line.start + colon, start..start + value.len()));
         Ok((name, value))
     }
 
     pub(crate) fn iter<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        self.0.iter().map(|(name, value)| {
+        self.places.iter().map(|(name, value)| {
             // Names are tokens: ASCII.
             (str::from_utf8(&bytes[name.clone()]).unwrap_or_default(), &bytes[value.clone()])
         })
+    }
+
+    /// Returns the values of all fields of a name, in lower case.
+    pub(crate) fn values<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let name = name.as_bytes();
+        let places = if self.lengths & length_bit(name) == 0 { &[] } else { &self.places[..] };
+        let is_named = move |place: &Range<usize>| place.len() == name.len() && bytes[place.clone()] == *name;
+        places.iter().filter(move |(place, _)| is_named(place)).map(|(_, value)| &bytes[value.clone()])
     }
 }
 
@@ -134,6 +154,10 @@ static TOKEN: [u8; 256] = {
         byte += 1;
     }
 };
+
+fn length_bit(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
+}
 
 pub(crate) fn is_token(byte: u8) -> bool {
     TOKEN[usize::from(byte)] != 0
