@@ -1,6 +1,6 @@
 //! What answers say of limits: the fields of the IETF's draft "`RateLimit` header fields for HTTP".
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::Write as _;
 
 use crate::{Quota, Verdict};
 
@@ -23,10 +23,22 @@ impl Verdict {
         u32::try_from(self.wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX)
     }
 
-    /// Shows `ratelimit`: what is left of the tightest quota, whose name is given.
-    pub fn left(&self, tightest: &str) -> impl Display {
-        let (left, wait) = (self.remaining, self.wait_seconds());
-        fmt::from_fn(move |f| write!(f, "\"{tightest}\";r={left};t={wait}"))
+    /// Writes `ratelimit`: what is left of the tightest quota, whose name is given.
+    pub fn left(&self, tightest: &str) -> String {
+        let mut left = String::with_capacity(QUOTA_BYTES);
+        let mut digits = [itoa::Buffer::new(); 2];
+        let [remaining, wait] = &mut digits;
+        for part in [
+            "\"",
+            tightest,
+            "\";r=",
+            remaining.format(self.remaining),
+            ";t=",
+            wait.format(self.wait_seconds()),
+        ] {
+            left.push_str(part);
+        }
+        left
     }
 
     /// Writes the headers `ratelimit-policy` and `ratelimit`. The quotas are those that were asked for, in order, each
@@ -36,9 +48,7 @@ impl Verdict {
         quotas: impl Iterator<Item = (&'a str, Quota)> + Clone,
     ) -> [(&'static str, String); 2] {
         let tightest = quotas.clone().nth(self.tightest).map(|(name, _)| name).unwrap_or_default();
-        let mut left = String::with_capacity(QUOTA_BYTES);
-        let _ = write!(left, "{}", self.left(tightest));
-        [("ratelimit-policy", policy(quotas)), ("ratelimit", left)]
+        [("ratelimit-policy", policy(quotas)), ("ratelimit", self.left(tightest))]
     }
 }
 

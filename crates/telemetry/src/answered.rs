@@ -3,7 +3,7 @@
 //! Without an OTLP endpoint nobody reads a span but the log. So such a server makes none: it passes the trace's ids on by
 //! itself, and writes the line that [`crate::request_span`] and an event in it would come to.
 
-use std::fmt;
+use std::cell::Cell;
 use std::io::Write as _;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -62,6 +62,22 @@ impl TraceContext {
         Some(Self { trace_id, span_id, flags })
     }
 
+    /// Returns the `traceparent` that goes with what the request makes others do: ASCII.
+    pub fn traceparent(&self) -> [u8; 55] {
+        let mut text = *b"00-................................-................-..";
+        text[3..35].copy_from_slice(&self.trace_id_text());
+        // Where it is told into has the room.
+        let _ = hex::encode_to_slice(self.span_id.to_be_bytes(), &mut text[36..52]);
+        let _ = hex::encode_to_slice([self.flags], &mut text[53..]);
+        text
+    }
+
+    fn trace_id_text(&self) -> [u8; 32] {
+        let mut text = [0; 32];
+        let _ = hex::encode_to_slice(self.trace_id.to_be_bytes(), &mut text);
+        text
+    }
+
     /// Reads the trace's id and flags.
     fn read(text: &str) -> Option<(u128, u8)> {
         let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -80,13 +96,6 @@ impl TraceContext {
     }
 }
 
-/// The `traceparent` that goes with what the request makes others do.
-impl fmt::Display for TraceContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
-    }
-}
-
 /// Writes the one line of a request.
 pub fn log_answered(answered: &Answered<'_>) {
     let is_fault = answered.status >= 500 && answered.is_own_fault;
@@ -100,7 +109,7 @@ pub fn log_answered(answered: &Answered<'_>) {
         return;
     }
     let Answered { service, request_id, method, route, status, error_code, error_cause, .. } = *answered;
-    let trace_id = answered.trace.map(|trace| format!("{:032x}", trace.trace_id));
+    let trace_id = answered.trace.map(|trace| hex::encode(trace.trace_id.to_be_bytes()));
     let duration_ms = milliseconds(answered.duration);
     macro_rules! line {
         ($log:ident) => {
@@ -208,14 +217,15 @@ fn write_out(waiting: &mut Vec<u8>) {
 
 /// Writes what [`crate::json`] would of a span and its event.
 fn write_line(to: &mut Vec<u8>, answered: &Answered<'_>, time: chrono::DateTime<chrono::Utc>) {
+    to.extend_from_slice(b"{\"time\":\"");
+    write_time(to, time);
     let mut text = |name: &str, value: &str| {
         to.extend_from_slice(name.as_bytes());
         // What it escapes it escapes into a buffer: that cannot fail.
         let _ = serde_json::to_writer(&mut *to, value);
     };
-    text("{\"time\":", &rfc3339(time));
     text(
-        ",\"level\":\"info\",\"target\":\"slipway_telemetry\",\"message\":\"answered\",\"service\":",
+        "\",\"level\":\"info\",\"target\":\"slipway_telemetry\",\"message\":\"answered\",\"service\":",
         answered.service,
     );
     text(",\"request.id\":", answered.request_id);
@@ -227,19 +237,44 @@ fn write_line(to: &mut Vec<u8>, answered: &Answered<'_>, time: chrono::DateTime<
     if let Some(cause) = answered.error_cause {
         text(",\"error.cause\":", cause);
     }
+    let mut number = |name: &str, value: u64| {
+        to.extend_from_slice(name.as_bytes());
+        to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    };
     let (received, sent) = answered.bytes;
-    let duration = milliseconds(answered.duration);
-    let _ = write!(to, ",\"http.response.status_code\":{},\"duration_ms\":{duration}", answered.status);
-    let _ = write!(to, ",\"bytes.received\":{received},\"bytes.sent\":{sent}");
+    number(",\"http.response.status_code\":", answered.status.into());
+    number(",\"duration_ms\":", milliseconds(answered.duration));
+    number(",\"bytes.received\":", received);
+    number(",\"bytes.sent\":", sent);
     if let Some(upstream) = answered.upstream {
-        let _ = write!(to, ",\"upstream_ms\":{}", milliseconds(upstream));
+        number(",\"upstream_ms\":", milliseconds(upstream));
     }
     if let Some(trace) = answered.trace {
-        let _ = write!(to, ",\"trace_id\":\"{:032x}\"", trace.trace_id);
+        to.extend_from_slice(b",\"trace_id\":\"");
+        to.extend_from_slice(&trace.trace_id_text());
+        to.push(b'"');
     }
     to.extend_from_slice(b"}\n");
 }
 
-fn rfc3339(time: chrono::DateTime<chrono::Utc>) -> String {
-    time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+thread_local! {
+    /// The last second that a time was written of, and how it is written.
+    static SECOND: Cell<(i64, [u8; 20])> = const { Cell::new((i64::MIN, [0; 20])) };
+}
+
+/// Writes a time as RFC 3339 has it, to the microsecond.
+fn write_time(to: &mut Vec<u8>, time: chrono::DateTime<chrono::Utc>) {
+    let second = time.timestamp();
+    let (mut known, mut text) = SECOND.get();
+    if known != second {
+        let written = time.format("%Y-%m-%dT%H:%M:%S.").to_string();
+        text.copy_from_slice(&written.as_bytes()[..20]);
+        known = second;
+        SECOND.set((known, text));
+    }
+    to.extend_from_slice(&text);
+    // A digit before them keeps the zeros that they begin with.
+    let micros = 1_000_000 + time.timestamp_subsec_micros() % 1_000_000;
+    to.extend_from_slice(&itoa::Buffer::new().format(micros).as_bytes()[1..]);
+    to.push(b'Z');
 }

@@ -19,7 +19,7 @@ mod tests;
 pub use answered::{Answered, TraceContext, is_routine, log_answered};
 pub use blocking::spawn_blocking;
 pub use config::{LogFormat, TelemetryConfig};
-pub use metrics::{InFlight, Metrics, MetricsError};
+pub use metrics::{InFlight, Metrics, MetricsError, RouteDurations};
 pub use request::{IncomingRequest, end_request, outgoing_headers, request_span};
 pub use setup::{Guard, InitError, exports_spans, init};
 

@@ -23,7 +23,7 @@ pub use health::Readiness;
 pub use launch::{BoxError, Context, Service, launch, read_settings, stop_on_signal};
 pub use origin::RequestOrigin;
 pub use problem::Problem;
-pub use request::{AnswerHeaders, RequestIdText, UsersOutcome};
+pub use request::{AnswerHeaders, RequestIdText, TIMEOUT_HEADER, UsersOutcome};
 pub use server::{Application, ServerConfig, resource};
 pub use sse::{Event, LastEventId, event_stream};
 

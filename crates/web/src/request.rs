@@ -1,7 +1,7 @@
 //! Around every request: its id, its span, its line in the log, its metrics, and the body of its problem.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -14,9 +14,13 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 use slipway_kernel::{ErrorCode, RequestId};
 use slipway_telemetry::{IncomingRequest, Metrics, end_request, is_routine, request_span};
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::Problem;
+
+/// For how many more milliseconds the gateway waits for the answer.
+pub const TIMEOUT_HEADER: &str = "x-slipway-timeout-ms";
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 64;
@@ -106,10 +110,19 @@ pub(crate) async fn request_scope<B: MessageBody + 'static>(
         traceparent: text("traceparent"),
         tracestate: text("tracestate"),
     });
+    let within = text(TIMEOUT_HEADER).and_then(|text| text.parse().ok()).map(Duration::from_millis);
     let in_flight = request.app_data::<Data<Metrics>>().map(|metrics| metrics.begin_request());
     request.extensions_mut().insert(id.clone());
 
-    let handled = AssertUnwindSafe(async { next.call(request).await }).catch_unwind();
+    let handled = AssertUnwindSafe(async {
+        match within {
+            None => next.call(request).await,
+            Some(within) => {
+                timeout(within, next.call(request)).await.unwrap_or_else(|_| Err(given_up(within).into()))
+            }
+        }
+    });
+    let handled = handled.catch_unwind();
     let answered = match handled.instrument(span.clone()).await {
         Ok(answered) => answered,
         Err(_) => Err(Problem::internal("the handler panicked").into()),
@@ -132,6 +145,13 @@ pub(crate) async fn request_scope<B: MessageBody + 'static>(
             Err(InternalError::from_response(error, described).into())
         }
     }
+}
+
+/// Says that work was dropped whose answer nobody waits for.
+fn given_up(within: Duration) -> Problem {
+    let told =
+        format!("there was no answer within the {} ms that the gateway waits for it", within.as_millis());
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, ErrorCode::new("deadline_exceeded"), told)
 }
 
 fn route_template(request: &HttpRequest) -> String {

@@ -15,15 +15,15 @@ use crate::api_keys::{ApiKeys, Asking};
 use crate::auth_link::{AuthLink, AuthLinkParts};
 use crate::config::{Config, LimitsConfig};
 use crate::in_flight::InFlight;
-use crate::limits::{Limits, Stated};
+use crate::limits::{LimitClass, Limits, MINUTE};
 use crate::pages::Health;
 use crate::proxy::Hosts;
 use crate::routes::{self, Reload, RouteTable, Routes, Services};
 use crate::rules::Rules;
+use crate::series::Families;
 use crate::server::Server;
-use crate::upstream::{Client, Replicas};
+use crate::upstream::Client;
 
-const MINUTE: u64 = 60;
 /// Of more addresses than these that have used up what they may ask, some are looked at more closely than they need be.
 const USED_UP_KEPT: usize = 10_000;
 
@@ -48,30 +48,29 @@ impl Service for Gateway {
     async fn build(config: Config, context: Context) -> Result<Application, BoxError> {
         let Context { clock, metrics, stop } = context;
         let name: ServiceName = Self::NAME.parse()?;
-        let (auth, functions): (ServiceName, ServiceName) = ("auth".parse()?, "functions".parse()?);
         let signer = Arc::new(IdentitySigner::load_or_create(&config.keys_dir, name, Arc::clone(&clock))?);
         let revoked = Arc::new(RevokedTokens::default());
         let verifier = AccessVerifier::new(Arc::clone(&revoked), Arc::clone(&clock), config.token_cache);
         let verifier = Arc::new(verifier);
+        let families = Families::new(&metrics)?;
+        let service = |name, addresses| Arc::new(routes::Service::new(name, addresses, &families));
+        let services = Services {
+            auth: service("auth".parse()?, config.auth.serving),
+            functions: service("functions".parse()?, config.functions.serving),
+        };
         let nudges = config
             .redis
             .as_ref()
             .map_or_else(Listener::deaf, |redis| Listener::start(redis, REVOCATIONS_CHANNEL, stop.clone()));
         let keys = Arc::new(ApiKeys::new(
-            Asking {
-                client: Client::new(),
-                auth: config.auth.serving.clone(),
-                audience: auth.clone(),
-                signer: Arc::clone(&signer),
-            },
+            Asking { client: Client::new(), auth: Arc::clone(&services.auth), signer: Arc::clone(&signer) },
             Arc::clone(&revoked),
             Arc::clone(&clock),
             config.api_key_cache,
             &metrics,
         )?);
         let link = Arc::new(AuthLink::new(AuthLinkParts {
-            auth: config.auth.serving.clone(),
-            audience: auth.clone(),
+            auth: Arc::clone(&services.auth),
             signer: Arc::clone(&signer),
             verifier: Arc::clone(&verifier),
             revoked,
@@ -79,15 +78,9 @@ impl Service for Gateway {
             max_age: config.revocations_max_age,
             nudges,
         }));
-        let service =
-            |name, authority| Arc::new(routes::Service { name, replicas: Replicas::new([authority]) });
-        let services = Services {
-            auth: service(auth, config.auth.serving),
-            functions: service(functions, config.functions.serving),
-        };
-        let routes = Arc::new(Routes::new(RouteTable::new(&services, &config.added_routes)));
+        let routes = Arc::new(Routes::new(RouteTable::new(&services, &config.added_routes, &families)));
         if let Some(file) = config.routes_file {
-            tokio::spawn(Reload::new(file, services, Arc::clone(&routes)).watch(stop.clone()));
+            tokio::spawn(Reload::new(file, services, families, Arc::clone(&routes)).watch(stop.clone()));
         }
         if let Some(tls) = &config.tls {
             tokio::spawn(Arc::clone(tls).watch(stop.clone()));
@@ -103,8 +96,10 @@ impl Service for Gateway {
             Some(LimitsConfig { per_address, per_account }) => Some(Limits {
                 limiter: Limiter::new(config.redis.as_ref(), &metrics)?,
                 names: CounterNames::new(Arc::new(SecretKey::load_or_create(&config.keys_dir, Self::NAME)?)),
-                address: Stated::new("address", Quota::new(per_address, MINUTE)),
-                account: Stated::new("account", Quota::new(per_account, MINUTE)),
+                usual: Arc::new(LimitClass::usual(
+                    Quota::new(per_address, MINUTE),
+                    Quota::new(per_account, MINUTE),
+                )),
                 used_up: Cache::new(USED_UP_KEPT),
             }),
         };

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::uri::Authority;
 use http::{Request, StatusCode};
-use slipway_jwt::{AccessVerifier, IdentitySigner, Jwks, KeyError, RevokedTokens, ServiceName};
+use slipway_jwt::{AccessVerifier, IdentitySigner, Jwks, KeyError, RevokedTokens};
 use slipway_kernel::SharedClock;
 use slipway_models::auth::RevocationFeed;
 use slipway_redis::Listener;
@@ -18,25 +17,24 @@ use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::upstream::{self, Client, UpstreamError};
+use crate::routes::Service;
+use crate::upstream::{self, Bounds, Client, UpstreamError};
 
 /// A logout must reach the gateway within a second.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 /// Nudges that come within this time of the first are one: however many there are, auth is not asked without a pause.
 const GATHER: Duration = Duration::from_millis(20);
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How soon a key that was withdrawn stops working.
 const KEYS_MAX_AGE: Duration = Duration::from_mins(1);
 /// How often tokens of unknown keys make the key set be fetched.
 const KEYS_MIN_AGE: Duration = Duration::from_secs(1);
-/// Some 300,000 sessions that ended within the hour.
-const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// As many bytes are some 300,000 sessions that ended within the hour.
+const BOUNDS: Bounds = Bounds { within: Duration::from_secs(5), bytes: 32 * 1024 * 1024 };
 
 /// The link to auth. Until it has heard once, and when it has not heard for long, no token can be trusted.
 pub(crate) struct AuthLink {
     client: Client,
-    auth: Authority,
-    audience: ServiceName,
+    auth: Arc<Service>,
     signer: Arc<IdentitySigner>,
     verifier: Arc<AccessVerifier>,
     revoked: Arc<RevokedTokens>,
@@ -51,8 +49,7 @@ pub(crate) struct AuthLink {
 
 /// What the link is made of.
 pub(crate) struct AuthLinkParts {
-    pub(crate) auth: Authority,
-    pub(crate) audience: ServiceName,
+    pub(crate) auth: Arc<Service>,
     pub(crate) signer: Arc<IdentitySigner>,
     pub(crate) verifier: Arc<AccessVerifier>,
     pub(crate) revoked: Arc<RevokedTokens>,
@@ -90,11 +87,10 @@ enum NotHeard {
 
 impl AuthLink {
     pub(crate) fn new(parts: AuthLinkParts) -> Self {
-        let AuthLinkParts { auth, audience, signer, verifier, revoked, clock, max_age, nudges } = parts;
+        let AuthLinkParts { auth, signer, verifier, revoked, clock, max_age, nudges } = parts;
         Self {
             client: Client::new(),
             auth,
-            audience,
             signer,
             verifier,
             revoked,
@@ -183,11 +179,10 @@ impl AuthLink {
     }
 
     async fn get(&self, path: &str) -> Result<Bytes, NotHeard> {
-        let identity = self.signer.for_service(&self.audience)?;
-        let request = Request::get(format!("http://{}{path}", self.auth))
-            .header(AUTHORIZATION, format!("Bearer {identity}"))
-            .body(upstream::empty())?;
-        let answer = self.client.fetch(request, ANSWER_WITHIN, MAX_ANSWER_BYTES).await?;
+        let identity = self.signer.for_service(&self.auth.name)?;
+        let request =
+            Request::get(path).header(AUTHORIZATION, format!("Bearer {identity}")).body(upstream::empty())?;
+        let answer = self.client.ask(&self.auth.replicas, &request, BOUNDS).await?;
         if answer.status() == StatusCode::OK {
             Ok(answer.into_body())
         } else {

@@ -75,13 +75,13 @@ impl LimitsConfig {
     }
 }
 
-/// Where one service is: its private addresses.
+/// Where one service is: the private addresses of its replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// Where it serves.
-    pub serving: Authority,
-    /// Where it says how it is.
-    pub operations: Authority,
+    /// Where they serve.
+    pub serving: Vec<Authority>,
+    /// Where they say how they are.
+    pub operations: Vec<Authority>,
 }
 
 impl Config {
@@ -124,8 +124,8 @@ impl Config {
 impl Peer {
     fn read(reader: &mut Reader<'_>, prefix: &str, port: u16, operations_port: u16) -> Self {
         Self {
-            serving: address(reader, &format!("{prefix}_URL"), &format!("{prefix}_PORT"), port),
-            operations: address(
+            serving: addresses(reader, &format!("{prefix}_URL"), &format!("{prefix}_PORT"), port),
+            operations: addresses(
                 reader,
                 &format!("{prefix}_OPERATIONS_URL"),
                 &format!("{prefix}_OPERATIONS_PORT"),
@@ -165,13 +165,23 @@ fn functions_host(reader: &mut Reader<'_>) -> Option<String> {
     given
 }
 
-fn address(reader: &mut Reader<'_>, url: &str, port: &str, default_port: u16) -> Authority {
+/// Reads where the replicas of a service are; by default there is one, on this machine.
+fn addresses(reader: &mut Reader<'_>, url: &str, port: &str, default_port: u16) -> Vec<Authority> {
     let port = reader.or(port, default_port);
-    let given = reader.or(url, format!("http://127.0.0.1:{port}"));
-    routes::authority(&given).unwrap_or_else(|| {
-        reader.refuse(url, "must be of the form http://host:port");
-        Authority::from_static("invalid")
-    })
+    let given: Vec<String> = reader.list(url).unwrap_or_default();
+    let given = if given.is_empty() { vec![format!("http://127.0.0.1:{port}")] } else { given };
+    let mut addresses = Vec::with_capacity(given.len());
+    for text in given {
+        match routes::authority(&text) {
+            Some(address) if addresses.contains(&address) => {
+                reader.refuse(url, format_args!("names {address} twice"));
+            }
+            Some(address) => addresses.push(address),
+            None => reader
+                .refuse(url, "must be of the form http://host:port, or several of them with commas between"),
+        }
+    }
+    addresses
 }
 
 #[cfg(test)]
@@ -191,9 +201,11 @@ mod tests {
     #[test]
     fn a_service_is_where_its_url_or_else_its_port_says() {
         let config = read("http://auth.internal:81/").unwrap();
-        assert_eq!(config.auth.serving, "auth.internal:81");
-        assert_eq!(config.auth.operations, "127.0.0.1:9101");
-        assert_eq!(config.functions.serving, "127.0.0.1:18103");
+        assert_eq!(config.auth.serving, ["auth.internal:81"]);
+        assert_eq!(config.auth.operations, ["127.0.0.1:9101"]);
+        assert_eq!(config.functions.serving, ["127.0.0.1:18103"]);
+        let config = read("http://auth-0:81, http://auth-1:81").unwrap();
+        assert_eq!(config.auth.serving, ["auth-0:81", "auth-1:81"]);
     }
 
     #[test]
@@ -222,7 +234,10 @@ mod tests {
         for url in
             ["auth:81", "https://auth:81", "http://", "http://a:b@auth", "http://auth/api", "http://auth?x"]
         {
-            assert_eq!(read(url).unwrap_err(), "AUTH_URL must be of the form http://host:port", "{url}");
+            let told =
+                "AUTH_URL must be of the form http://host:port, or several of them with commas between";
+            assert_eq!(read(url).unwrap_err(), told, "{url}");
         }
+        assert_eq!(read("http://a:1,http://a:1").unwrap_err(), "AUTH_URL names a:1 twice");
     }
 }

@@ -14,6 +14,7 @@ pub mod properties;
 mod proxy;
 mod routes;
 mod rules;
+mod series;
 mod server;
 mod upstream;
 mod watch;

@@ -6,10 +6,13 @@ mod reload;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use http::uri::Authority;
 use slipway_jwt::ServiceName;
 
 pub(crate) use self::file::{AddedRoute, RoutesFile, authority};
 pub(crate) use self::reload::Reload;
+use crate::limits::LimitClass;
+use crate::series::{Families, RouteSeries};
 use crate::upstream::Replicas;
 
 /// What stands behind routes.
@@ -19,6 +22,17 @@ pub(crate) struct Service {
     pub(crate) replicas: Replicas,
 }
 
+impl Service {
+    pub(crate) fn new(
+        name: ServiceName,
+        addresses: impl IntoIterator<Item = Authority>,
+        families: &Families,
+    ) -> Self {
+        let replicas = Replicas::new(addresses, families.of_service(&name.to_string()));
+        Self { name, replicas }
+    }
+}
+
 /// The platform's own services.
 #[derive(Clone)]
 pub(crate) struct Services {
@@ -26,6 +40,19 @@ pub(crate) struct Services {
     pub(crate) auth: Arc<Service>,
     /// The function-runner.
     pub(crate) functions: Arc<Service>,
+}
+
+impl Services {
+    /// Makes services that nobody answers for.
+    #[cfg(any(test, fuzzing))]
+    #[expect(clippy::unwrap_used, reason = "these are names of services")]
+    pub(crate) fn nowhere(families: &Families) -> Self {
+        let service = |name: &str| {
+            let address = Authority::from_static("127.0.0.1:1");
+            Arc::new(Service::new(name.parse().unwrap(), [address], families))
+        };
+        Self { auth: service("auth"), functions: service("functions") }
+    }
 }
 
 /// Who may call a route.
@@ -53,12 +80,14 @@ pub(crate) enum Cookies {
 }
 
 /// How a route's requests are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// By account, or by address.
+    /// By account, or by address, together with those of other such routes.
     Usual,
-    /// By the service itself, which knows more of them (ADR 25).
-    OfService,
+    /// Likewise, together with those of the routes of its class.
+    Class(Arc<LimitClass>),
+    /// Not here: the service counts by itself, if it does (ADR 25).
+    None,
 }
 
 /// What goes where, and within which bounds.
@@ -77,6 +106,7 @@ pub(crate) struct Route {
     pub(crate) limit: Limit,
     /// Whether a request may switch to WebSocket.
     pub(crate) is_websocket: bool,
+    pub(crate) series: RouteSeries,
 }
 
 const KIB: u64 = 1024;
@@ -90,9 +120,9 @@ pub(crate) struct RouteTable(Vec<Arc<Route>>);
 
 impl RouteTable {
     /// Makes the table of the platform's routes and of those that were added.
-    pub(crate) fn new(services: &Services, added: &[AddedRoute]) -> Self {
-        let mut routes = own_routes(services);
-        routes.extend(file::to_routes(added));
+    pub(crate) fn new(services: &Services, added: &[AddedRoute], families: &Families) -> Self {
+        let mut routes = own_routes(services, families);
+        routes.extend(file::to_routes(added, families));
         routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
         Self(routes.into_iter().map(Arc::new).collect())
     }
@@ -100,12 +130,8 @@ impl RouteTable {
     /// Makes the table of the platform's routes alone, which lead nowhere.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn of_the_platform() -> Self {
-        #[expect(clippy::unwrap_used, reason = "these are names of services")]
-        let service = |name: &str| {
-            let replicas = Replicas::new([http::uri::Authority::from_static("127.0.0.1:1")]);
-            Arc::new(Service { name: name.parse().unwrap(), replicas })
-        };
-        Self::new(&Services { auth: service("auth"), functions: service("functions") }, &[])
+        let families = Families::of_nobody();
+        Self::new(&Services::nowhere(&families), &[], &families)
     }
 
     /// Finds the route of a canonical path: that with the longest prefix.
@@ -164,7 +190,7 @@ pub(crate) fn own_page(path: &str) -> Option<OwnPage> {
 }
 
 /// The platform's own routes.
-fn own_routes(services: &Services) -> Vec<Route> {
+fn own_routes(services: &Services, families: &Families) -> Vec<Route> {
     let auth = |prefix: &str, access| Route {
         prefix: prefix.into(),
         service: Arc::clone(&services.auth),
@@ -175,8 +201,9 @@ fn own_routes(services: &Services) -> Vec<Route> {
         cookies: Cookies::Kept,
         limit: Limit::Usual,
         is_websocket: false,
+        series: families.of_route(prefix),
     };
-    let counting_itself = |prefix| Route { limit: Limit::OfService, ..auth(prefix, Access::Public) };
+    let counting_itself = |prefix| Route { limit: Limit::None, ..auth(prefix, Access::Public) };
     let functions = |prefix: &str, body_limit| Route {
         prefix: prefix.into(),
         service: Arc::clone(&services.functions),
@@ -187,6 +214,7 @@ fn own_routes(services: &Services) -> Vec<Route> {
         cookies: Cookies::Kept,
         limit: Limit::Usual,
         is_websocket: false,
+        series: families.of_route(prefix),
     };
     vec![
         auth("/api/v1/auth", Access::SignedIn),
@@ -265,7 +293,7 @@ mod tests {
         let added =
             file::read("[[route]]\nprefix = '/'\nservice = 'site'\nupstreams = ['http://10.0.0.1:80']");
         let mut table = RouteTable::of_the_platform();
-        table.0.extend(file::to_routes(&added.unwrap()).into_iter().map(Arc::new));
+        table.0.extend(file::to_routes(&added.unwrap(), &Families::of_nobody()).into_iter().map(Arc::new));
         let service = |path| table.find(path).map(|route| route.service.name.to_string());
         assert_eq!(service("/").as_deref(), Some("site"));
         assert_eq!(service("/about/us").as_deref(), Some("site"));

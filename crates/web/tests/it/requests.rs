@@ -6,7 +6,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web;
 use actix_web::{Error, HttpResponse};
 use serde_json::Value;
-use slipway_web::{Problem, resource};
+use slipway_web::{Problem, TIMEOUT_HEADER, resource};
 
 use crate::{Running, start};
 
@@ -22,6 +22,7 @@ fn service() -> Running {
                     Err::<actix_web::dev::ServiceResponse, Error>(Problem::forbidden("not this way").into())
                 },
             )))
+            .service(resource("/endless").route(web::get().to(std::future::pending::<HttpResponse>)))
             .service(resource("/things/{id}").route(web::get().to(HttpResponse::NoContent)));
     })
 }
@@ -39,6 +40,17 @@ async fn what_no_handler_answers_is_a_problem_with_the_request_id_all_the_same()
         assert!(!body.to_string().contains("on purpose"), "{body}");
     }
     assert_eq!(running.get("/things/7").await.unwrap().status(), 204, "the service goes on");
+    running.stopped().await;
+}
+
+#[tokio::test]
+async fn what_the_gateway_waits_for_no_longer_is_dropped() {
+    let running = service();
+    let request = running.client.get(format!("{}/endless", running.base)).header(TIMEOUT_HEADER, "50");
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 504);
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["code"], "deadline_exceeded");
     running.stopped().await;
 }
 

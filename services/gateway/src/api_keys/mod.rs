@@ -11,16 +11,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::uri::Authority;
 use http::{Request, StatusCode};
 use quick_cache::sync::Cache;
-use slipway_jwt::{ApiKeyFingerprint, IdentitySigner, KeyError, RevokedTokens, ServiceName};
+use slipway_jwt::{ApiKeyFingerprint, IdentitySigner, KeyError, RevokedTokens};
 use slipway_kernel::SharedClock;
 use slipway_models::api_keys::{ApiKeyAnswer, ApiKeyQuestion, KnownApiKey};
 use slipway_telemetry::{IntCounterVec, Metrics, MetricsError};
 
 use self::flights::Flights;
-use crate::upstream::{Client, UpstreamError};
+use crate::routes::Service;
+use crate::upstream::{Bounds, Client, UpstreamError};
 
 /// How long an answer is gone by. A little more than auth's minute between two notes of a key's use.
 const KNOWN_FOR: TimeDelta = TimeDelta::seconds(65);
@@ -30,8 +30,7 @@ const UNKNOWN: usize = 10_000;
 const STRANGERS: usize = 32;
 /// How many in all: so many as are left are for keys that were good a moment ago.
 const IN_ALL: usize = 64;
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const BOUNDS: Bounds = Bounds { within: Duration::from_secs(5), bytes: 64 * 1024 };
 
 /// The API keys that the gateway knows.
 pub(crate) struct ApiKeys {
@@ -48,8 +47,7 @@ pub(crate) struct ApiKeys {
 /// How auth is asked.
 pub(crate) struct Asking {
     pub(crate) client: Client,
-    pub(crate) auth: Authority,
-    pub(crate) audience: ServiceName,
+    pub(crate) auth: Arc<Service>,
     pub(crate) signer: Arc<IdentitySigner>,
 }
 
@@ -205,13 +203,13 @@ impl ApiKeys {
 
 impl Asking {
     async fn ask(&self, fingerprint: &ApiKeyFingerprint) -> Result<Option<KnownApiKey>, NotTold> {
-        let identity = self.signer.for_service(&self.audience)?;
+        let identity = self.signer.for_service(&self.auth.name)?;
         let question = serde_json::to_vec(&ApiKeyQuestion { fingerprint: fingerprint.to_string() })?;
-        let request = Request::post(format!("http://{}/internal/api-keys", self.auth))
+        let request = Request::post("/internal/api-keys")
             .header(AUTHORIZATION, format!("Bearer {identity}"))
             .header(CONTENT_TYPE, "application/json")
             .body(Bytes::from(question).into())?;
-        let answer = self.client.fetch(request, ANSWER_WITHIN, MAX_ANSWER_BYTES).await?;
+        let answer = self.client.ask(&self.auth.replicas, &request, BOUNDS).await?;
         if answer.status() != StatusCode::OK {
             return Err(NotTold::Status(answer.status()));
         }

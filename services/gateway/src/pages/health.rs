@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use http::uri::Authority;
 use http::{Request, StatusCode};
 use serde::Serialize;
@@ -17,8 +17,8 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// How the services are, as of a second ago at the most: however often it is asked, they are asked once a second.
 pub(crate) struct Health {
     client: Client,
-    auth: Authority,
-    functions: Authority,
+    auth: Vec<Authority>,
+    functions: Vec<Authority>,
     last: Mutex<Option<(Instant, HealthBody)>>,
 }
 
@@ -44,8 +44,8 @@ enum State {
 }
 
 impl Health {
-    /// Asks the operations listeners of auth and of the function-runner.
-    pub(crate) fn new(auth: Authority, functions: Authority) -> Self {
+    /// Asks the operations listeners of the replicas of auth and of the function-runner.
+    pub(crate) fn new(auth: Vec<Authority>, functions: Vec<Authority>) -> Self {
         Self { client: Client::new(), auth, functions, last: Mutex::default() }
     }
 
@@ -73,14 +73,18 @@ impl Health {
         body
     }
 
-    async fn ready(&self, operations: &Authority) -> State {
+    /// A service is ready as long as one of its replicas is.
+    async fn ready(&self, replicas: &[Authority]) -> State {
+        let states = join_all(replicas.iter().map(|operations| self.is_ready(operations))).await;
+        if states.contains(&true) { State::Ready } else { State::Unavailable }
+    }
+
+    async fn is_ready(&self, operations: &Authority) -> bool {
         let Ok(request) = Request::get(format!("http://{operations}/health/ready")).body(upstream::empty())
         else {
-            return State::Unavailable;
+            return false;
         };
-        match self.client.fetch(request, ANSWER_WITHIN, MAX_ANSWER_BYTES).await {
-            Ok(answer) if answer.status() == StatusCode::OK => State::Ready,
-            _ => State::Unavailable,
-        }
+        let answer = self.client.fetch(request, ANSWER_WITHIN, MAX_ANSWER_BYTES).await;
+        answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 }

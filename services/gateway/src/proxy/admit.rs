@@ -1,6 +1,7 @@
 //! Whether a request passes, and as whose.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use slipway_http1::Body;
 use slipway_kernel::ErrorCode;
@@ -18,7 +19,7 @@ use crate::domain::origin::Judged;
 use crate::domain::path::canonicalise;
 use crate::domain::query::names_access_token;
 use crate::in_flight::TooMany;
-use crate::limits::Asker;
+use crate::limits::{Asker, LimitClass, Limits};
 use crate::pages::{self, Page};
 use crate::routes::{Access, Cookies, Limit, Route, own_page};
 use crate::rules::Rules;
@@ -56,6 +57,7 @@ pub(super) async fn decide(
         .filter(|route| !rules.hosts.are_separate() || is_functions_own == route.is_content)
         .ok_or_else(|| Problem::not_found("there is nothing at this path"))?;
     exchange.route = Some(route.prefix.clone());
+    exchange.counted_by = Some(Arc::clone(&route));
     if matches!(request.method(), "CONNECT" | "TRACE") {
         return Err(problems::not_allowed());
     }
@@ -132,13 +134,30 @@ async fn limit(
     caller: Option<&Admitted>,
     client_address: IpAddr,
 ) -> Result<(), Problem> {
-    let Some(limits) = rules.limits.as_ref().filter(|_| route.limit == Limit::Usual) else { return Ok(()) };
+    let Some((limits, class)) = limits_of(rules, route) else { return Ok(()) };
     let asker = caller.map_or(Asker::Address(client_address), |caller| Asker::Account(caller.user_id));
-    let limited = limits.count(asker).await;
+    let limited = limits.count(class, asker).await;
     let (policy, left) = limited.told();
     exchange.said.add("ratelimit-policy", policy.as_bytes());
-    exchange.said.show("ratelimit", &left);
-    limited.refused().map_or(Ok(()), |wait| Err(problems::rate_limited(wait)))
+    exchange.said.add("ratelimit", left.as_bytes());
+    match limited.refused() {
+        None => Ok(()),
+        Some(wait) => {
+            route.series.limited.inc();
+            exchange.is_too_often = true;
+            Err(problems::rate_limited(wait))
+        }
+    }
+}
+
+/// Finds the class that a route's requests are counted with, where they are.
+fn limits_of<'a>(rules: &'a Rules, route: &'a Route) -> Option<(&'a Limits, &'a LimitClass)> {
+    let limits = rules.limits.as_ref()?;
+    match &route.limit {
+        Limit::Usual => Some((limits, &limits.usual)),
+        Limit::Class(class) => Some((limits, class)),
+        Limit::None => None,
+    }
 }
 
 async fn admit(
@@ -180,8 +199,8 @@ async fn admit(
 /// Refuses a credential that was not seen before from an address that has used up what it may ask: to look at it costs what
 /// a flood of them would have the gateway spend. Returns how long to wait, in seconds.
 fn refused_unseen(shown: &Shown<'_>, rules: &Rules, route: &Route, client_address: IpAddr) -> Option<u32> {
-    let limits = rules.limits.as_ref().filter(|_| route.limit == Limit::Usual)?;
-    let wait = limits.used_up(client_address)?;
+    let (limits, class) = limits_of(rules, route)?;
+    let wait = limits.used_up(class, client_address)?;
     (!rules.guard.has_seen(shown)).then_some(wait)
 }
 

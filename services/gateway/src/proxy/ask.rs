@@ -44,13 +44,15 @@ pub(super) async fn ask<S: Stream>(
     worker: &Worker,
 ) -> Result<(Kept, Turn), AskFault> {
     let replicas = &plan.route.service.replicas;
-    connection.timer.set(Instant::now() + plan.route.timeout);
-    let mut turn = replicas.choose(std::time::Instant::now()).map_err(AskFault::NoReplica)?;
+    let now = Instant::now();
+    let due = now + plan.route.timeout;
+    connection.timer.set(due);
+    let mut turn = replicas.choose(now.into_std()).map_err(AskFault::NoReplica)?;
     let mut kept = worker.pool.take(&turn);
     let mut is_first = true;
     loop {
         let was_used = kept.is_some();
-        let fault = match send(connection, plan, whole, &turn, kept.take()).await {
+        let fault = match send(connection, plan, (whole, due), &turn, kept.take()).await {
             Ok(kept) => {
                 note(&turn, (&kept.head, kept.input.unread()), replicas);
                 return Ok((kept, turn));
@@ -102,7 +104,7 @@ fn is_own_failure(head: &AnswerHead, bytes: &[u8]) -> bool {
 async fn send<S: Stream>(
     connection: &mut Connection<S>,
     plan: &Plan,
-    whole: usize,
+    (whole, due): (usize, Instant),
     turn: &Turn,
     kept: Option<Kept>,
 ) -> Result<Kept, AskFault> {
@@ -112,7 +114,7 @@ async fn send<S: Stream>(
     };
     // The client's buffer holds nothing while its request is passed on.
     let mut message = std::mem::take(&mut connection.output);
-    plan.write(&mut message, turn.authority().as_str());
+    plan.write(&mut message, turn.authority().as_str(), Some(due.saturating_duration_since(Instant::now())));
     message.extend_from_slice(&connection.input.unread()[..whole]);
     let mut sent = 0;
     kept.head.clear();

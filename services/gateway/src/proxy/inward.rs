@@ -3,13 +3,16 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slipway_http1::Body;
 use slipway_models::auth::{ORIGIN_ALLOWED, ORIGIN_HEADER, REFRESH_COOKIE};
+use slipway_web::TIMEOUT_HEADER;
+use uuid::Uuid;
 
 use super::Exchange;
 use super::request::Request;
-use super::said::write_field;
+use super::said::{write_field, write_number_field};
 use crate::access::{Admitted, Credential, Guard};
 use crate::domain::headers::{Listed, names_signing_key, passes_inward};
 use crate::in_flight::Place;
@@ -40,7 +43,6 @@ pub(super) struct Sender<'a> {
     /// What the client speaks to the gateway.
     pub(super) scheme: &'static str,
     pub(super) caller: Option<Admitted>,
-    /// Whether the service is told that the request's origin may use cookies.
     /// Whether the service may be asked to switch to WebSocket.
     pub(super) is_switch: bool,
     /// Whether the service is told that the request's origin may use cookies.
@@ -89,11 +91,15 @@ impl Plan {
         self.credential.as_ref().is_some_and(|credential| guard.is_revoked(credential))
     }
 
-    /// Writes the head for one replica.
-    pub(super) fn write(&self, to: &mut Vec<u8>, authority: &str) {
+    /// Writes the head for one replica, which is told how long its answer is waited for where that is known.
+    pub(super) fn write(&self, to: &mut Vec<u8>, authority: &str, within: Option<Duration>) {
         to.extend_from_slice(&self.line);
         to.extend_from_slice(authority.as_bytes());
         to.extend_from_slice(b"\r\n");
+        if let Some(within) = within {
+            let milliseconds = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+            write_number_field(to, TIMEOUT_HEADER, milliseconds);
+        }
         to.extend_from_slice(&self.fields);
     }
 }
@@ -109,35 +115,44 @@ fn copy_fields(to: &mut Vec<u8>, request: &Request<'_>, route: &Route) {
 }
 
 fn add_fields(to: &mut Vec<u8>, exchange: &Exchange, body: Body, sender: &Sender<'_>, host: Option<&str>) {
-    // Writing into memory does not fail.
-    let _ = write!(to, "traceparent: {}\r\n", exchange.trace);
+    write_field(to, "traceparent", &exchange.trace.traceparent());
     if let Some(state) = &exchange.tracestate {
         write_field(to, "tracestate", state.as_bytes());
     }
     write_field(to, "x-request-id", exchange.id.as_str().as_bytes());
     let Sender { client_address, scheme, .. } = sender;
-    let _ = write!(
-        to,
-        "x-forwarded-for: {client_address}\r\nx-forwarded-proto: {scheme}\r\nvia: 1.1 slipway\r\n"
-    );
-    let host = host.unwrap_or_default();
-    write_field(to, "x-forwarded-host", host.as_bytes());
-    let _ = match client_address {
-        IpAddr::V4(address) => write!(to, "forwarded: for={address};host=\"{host}\";proto={scheme}\r\n"),
-        IpAddr::V6(address) => {
-            write!(to, "forwarded: for=\"[{address}]\";host=\"{host}\";proto={scheme}\r\n")
-        }
-    };
-    let _ = match body {
-        Body::Sized(length) => write!(to, "content-length: {length}\r\n"),
-        Body::Chunked => write!(to, "transfer-encoding: chunked\r\n"),
-        Body::None | Body::Opaque => Ok(()),
-    };
+    to.extend_from_slice(b"x-forwarded-for: ");
+    let start = to.len();
+    // Writing into memory does not fail.
+    let _ = write!(to, "{client_address}");
+    let address = start..to.len();
+    to.extend_from_slice(b"\r\nvia: 1.1 slipway\r\n");
+    let host = host.unwrap_or_default().as_bytes();
+    write_field(to, "x-forwarded-proto", scheme.as_bytes());
+    write_field(to, "x-forwarded-host", host);
+    // RFC 7239, section 6: an IPv6 address is in brackets, and so in quotes.
+    let around: [&[u8]; 2] = if client_address.is_ipv6() { [b"\"[", b"]\""] } else { [b"", b""] };
+    to.extend_from_slice(b"forwarded: for=");
+    to.extend_from_slice(around[0]);
+    to.extend_from_within(address);
+    for part in [around[1], b";host=\"", host, b"\";proto=", scheme.as_bytes(), b"\r\n"] {
+        to.extend_from_slice(part);
+    }
+    match body {
+        Body::Sized(length) => write_number_field(to, "content-length", length),
+        Body::Chunked => write_field(to, "transfer-encoding", b"chunked"),
+        Body::None | Body::Opaque => {}
+    }
     if sender.is_switch {
         to.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
     }
     if let Some(caller) = &sender.caller {
-        let _ = write!(to, "authorization: Bearer {}\r\nx-user-id: {}\r\n", caller.identity, caller.user_id);
+        to.extend_from_slice(b"authorization: Bearer ");
+        to.extend_from_slice(caller.identity.as_bytes());
+        to.extend_from_slice(b"\r\n");
+        let mut text = Uuid::encode_buffer();
+        let user = caller.user_id.as_uuid().hyphenated().encode_lower(&mut text);
+        write_field(to, "x-user-id", user.as_bytes());
     }
     if sender.is_origin_told {
         write_field(to, ORIGIN_HEADER, ORIGIN_ALLOWED.as_bytes());

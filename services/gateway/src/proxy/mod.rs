@@ -38,6 +38,8 @@ use self::outward::{Closing, write_page, write_problem};
 use self::request::{Request, known};
 use self::said::Said;
 use crate::pages::Page;
+use crate::routes::Route;
+use crate::series::RouteSeries;
 use crate::server::{Connection, NoRequest, Stream, Worker};
 
 const SERVICE: &str = "gateway";
@@ -53,6 +55,8 @@ const READ_AHEAD: u64 = 64 * 1024;
 pub(crate) enum Next {
     /// The next request is read from it.
     Request,
+    /// Likewise, but not at once: the client asks too often.
+    Later,
     /// It is ended in order.
     End,
     /// It is dropped: the client has gone, or must not take what it has for the whole.
@@ -66,7 +70,12 @@ struct Exchange {
     id: RequestIdText,
     trace: TraceContext,
     tracestate: Option<String>,
+    /// The template that its line in the log names.
     route: Option<Arc<str>>,
+    /// Whose series it is counted in.
+    counted_by: Option<Arc<Route>>,
+    /// Whether it was one too many.
+    is_too_often: bool,
     said: Said,
     outcome: Outcome,
 }
@@ -83,6 +92,16 @@ struct Outcome {
     sent: u64,
 }
 
+impl Outcome {
+    fn count(&self, series: &RouteSeries) {
+        series.received.inc_by(self.received);
+        series.sent.inc_by(self.sent);
+        if let Some(upstream) = self.upstream {
+            series.upstream.observe(upstream.as_secs_f64());
+        }
+    }
+}
+
 /// Answers the request whose head was read.
 pub(crate) async fn answer<S: Stream>(connection: &mut Connection<S>, body: Body, worker: &Worker) -> Next {
     let request = Request::new(&connection.head, connection.input.unread(), connection.peer);
@@ -97,10 +116,17 @@ pub(crate) async fn answer<S: Stream>(connection: &mut Connection<S>, body: Body
     } else {
         exchange.run(connection, body, worker).await
     };
-    let route = exchange.route.as_deref().unwrap_or(UNMATCHED);
-    active.finish(&exchange.method, route, exchange.outcome.status);
+    if let Some(route) = &exchange.counted_by {
+        active.finish_in(&route.series.durations, &exchange.method, exchange.outcome.status);
+        exchange.outcome.count(&route.series);
+    } else {
+        let page = exchange.route.as_deref().unwrap_or(UNMATCHED);
+        active.finish(&exchange.method, page, exchange.outcome.status);
+    }
     exchange.log();
-    next
+    // A proxy's connection carries others' requests too.
+    let is_held = exchange.is_too_often && !worker.rules.trusted_proxies.trusts(connection.peer);
+    if is_held && next == Next::Request { Next::Later } else { next }
 }
 
 /// Refuses what cannot be read as a request.
@@ -147,6 +173,8 @@ impl Exchange {
             trace,
             tracestate: None,
             route: None,
+            counted_by: None,
+            is_too_often: false,
             said: Said::default(),
             outcome: Outcome::default(),
         }

@@ -1,12 +1,10 @@
 //! What a client sees of an answer.
 
-use std::io::Write as _;
-
 use http::StatusCode;
 use slipway_http1::{AnswerBody, AnswerHead};
 use slipway_web::{Problem, RequestIdText};
 
-use super::said::{Said, write_field};
+use super::said::{Said, write_field, write_number_field};
 use crate::domain::headers::{Listed, passes_from_functions, passes_from_services, passes_outward};
 use crate::pages::Page;
 
@@ -159,12 +157,15 @@ pub(super) fn write_problem(
 
 fn write_status(to: &mut Vec<u8>, status: u16) {
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    // Writing into memory does not fail.
-    let _ = write!(to, "HTTP/1.1 {status} {}\r\n", reason.unwrap_or_default());
+    to.extend_from_slice(b"HTTP/1.1 ");
+    to.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+    to.push(b' ');
+    to.extend_from_slice(reason.unwrap_or_default().as_bytes());
+    to.extend_from_slice(b"\r\n");
 }
 
 fn write_length(to: &mut Vec<u8>, length: u64) {
-    let _ = write!(to, "content-length: {length}\r\n");
+    write_number_field(to, "content-length", length);
 }
 
 fn write_end(to: &mut Vec<u8>, id: &RequestIdText, said: &Said, closing: Closing) {

@@ -41,7 +41,7 @@ impl<'a> Request<'a> {
 
     /// Returns the values of all headers of a name.
     pub(super) fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.headers().filter_map(move |(found, value)| (found == name).then_some(value))
+        self.head.values(self.bytes, name)
     }
 
     /// Returns the first value of a header as text, where it is some.

@@ -1,6 +1,3 @@
-use std::fmt::Display;
-use std::io::Write as _;
-
 /// Headers that the answer gets, be it an error, as they are written.
 #[derive(Default)]
 pub(super) struct Said(Vec<u8>);
@@ -9,12 +6,6 @@ impl Said {
     /// Adds a header. The value must be one that a header may hold.
     pub(super) fn add(&mut self, name: &str, value: &[u8]) {
         write_field(&mut self.0, name, value);
-    }
-
-    /// Adds a header whose value is shown.
-    pub(super) fn show(&mut self, name: &str, value: &impl Display) {
-        // Writing into memory does not fail.
-        let _ = write!(self.0, "{name}: {value}\r\n");
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -28,4 +19,9 @@ pub(super) fn write_field(to: &mut Vec<u8>, name: &str, value: &[u8]) {
     to.extend_from_slice(b": ");
     to.extend_from_slice(value);
     to.extend_from_slice(b"\r\n");
+}
+
+/// Writes a header's line whose value is a number.
+pub(super) fn write_number_field(to: &mut Vec<u8>, name: &str, value: u64) {
+    write_field(to, name, itoa::Buffer::new().format(value).as_bytes());
 }

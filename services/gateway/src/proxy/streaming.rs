@@ -121,7 +121,7 @@ async fn run<S: Stream>(
     worker: &Worker,
 ) -> Result<(Next, bool), Fault> {
     let mut head = Vec::with_capacity(1024);
-    plan.write(&mut head, turn.authority().as_str());
+    plan.write(&mut head, turn.authority().as_str(), None);
     let is_old = connection.head.is_old();
     let is_last = connection.head.is_last();
     let Connection { io, input, output, .. } = &mut *connection;

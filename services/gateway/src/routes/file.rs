@@ -9,17 +9,23 @@ use std::time::Duration;
 use http::uri::Authority;
 use serde::Deserialize;
 use slipway_jwt::ServiceName;
+use slipway_limits::Quota;
 use slipway_models::groups::App;
 
 use super::{Access, Cookies, Limit, MIB, QUICK, Route, Service, covers};
 use crate::domain::path::canonicalise;
-use crate::upstream::Replicas;
+use crate::limits::{LimitClass, MAX_LIMIT, MINUTE};
+use crate::series::Families;
 use crate::watch::Stamps;
 
 /// No file of routes comes near it.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 const MAX_BODY_MIB: u64 = 10 * 1024;
 const MAX_TIMEOUT_SECONDS: u64 = 3_600;
+const MAX_CLASS_NAME: usize = 32;
+/// The class that routes have which name none, and what those name that are not counted here.
+const USUAL: &str = "usual";
+const NONE: &str = "none";
 
 /// What lies here is the platform's own.
 const RESERVED: [&str; 6] = ["/api/v1", "/api/docs", "/api/openapi.json", "/f", "/health", "/internal"];
@@ -36,6 +42,7 @@ pub(crate) struct AddedRoute {
     access: Access,
     body_limit: u64,
     timeout: Duration,
+    limit: Limit,
     is_websocket: bool,
 }
 
@@ -55,7 +62,17 @@ impl std::error::Error for RoutesFault {}
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
+    limit: Vec<LimitEntry>,
+    #[serde(default)]
     route: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitEntry {
+    name: String,
+    per_address: u64,
+    per_account: u64,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +86,7 @@ struct Entry {
     app: Option<String>,
     body_limit_mib: Option<u64>,
     timeout_seconds: Option<u64>,
+    limit: Option<String>,
     #[serde(default)]
     websocket: bool,
 }
@@ -122,10 +140,17 @@ impl RoutesFile {
 pub(super) fn read(text: &str) -> Result<Vec<AddedRoute>, RoutesFault> {
     let file: File = toml::from_str(text).map_err(|fault| RoutesFault(vec![fault.to_string()]))?;
     let mut faults = Vec::new();
+    let mut classes: Vec<Arc<LimitClass>> = Vec::new();
+    for entry in file.limit {
+        match check_limit(&entry, &classes) {
+            Ok(class) => classes.push(Arc::new(class)),
+            Err(fault) => faults.push(format!("limit {}: {fault}", entry.name)),
+        }
+    }
     let mut routes: Vec<AddedRoute> = Vec::new();
     for entry in file.route {
         let prefix = entry.prefix.clone();
-        match check(entry, &routes) {
+        match check(entry, &classes, &routes) {
             Ok(route) => routes.push(route),
             Err(wrong) => faults.extend(wrong.into_iter().map(|fault| format!("route {prefix}: {fault}"))),
         }
@@ -133,7 +158,41 @@ pub(super) fn read(text: &str) -> Result<Vec<AddedRoute>, RoutesFault> {
     if faults.is_empty() { Ok(routes) } else { Err(RoutesFault(faults)) }
 }
 
-fn check(entry: Entry, before: &[AddedRoute]) -> Result<AddedRoute, Vec<String>> {
+fn check_limit(entry: &LimitEntry, before: &[Arc<LimitClass>]) -> Result<LimitClass, String> {
+    let is_sign = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !(1..=MAX_CLASS_NAME).contains(&entry.name.len()) || !entry.name.bytes().all(is_sign) {
+        return Err(format!("the name must be of 1 to {MAX_CLASS_NAME} of the signs a-z, 0-9 and -"));
+    }
+    if [USUAL, NONE].contains(&entry.name.as_str()) {
+        return Err("the name has a meaning of its own".to_owned());
+    }
+    if before.iter().any(|other| *other.name == entry.name) {
+        return Err("there are two of this name".to_owned());
+    }
+    let quota = |field: &str, limit: u64| match u32::try_from(limit) {
+        Ok(limit @ 1..=MAX_LIMIT) => Ok(Quota::new(limit, MINUTE)),
+        _ => Err(format!("{field} must be from 1 to {MAX_LIMIT}")),
+    };
+    let per_address = quota("per_address", entry.per_address)?;
+    Ok(LimitClass::new(&entry.name, per_address, quota("per_account", entry.per_account)?))
+}
+
+fn limit(name: Option<&str>, classes: &[Arc<LimitClass>]) -> Result<Limit, String> {
+    match name {
+        None | Some(USUAL) => Ok(Limit::Usual),
+        Some(NONE) => Ok(Limit::None),
+        Some(name) => match classes.iter().find(|class| *class.name == *name) {
+            Some(class) => Ok(Limit::Class(Arc::clone(class))),
+            None => Err(format!("there is no limit {name}: name one of a [[limit]], {USUAL} or {NONE}")),
+        },
+    }
+}
+
+fn check(
+    entry: Entry,
+    classes: &[Arc<LimitClass>],
+    before: &[AddedRoute],
+) -> Result<AddedRoute, Vec<String>> {
     let mut faults = Vec::new();
     match canonicalise(&entry.prefix) {
         Err(fault) => faults.push(fault.to_string()),
@@ -182,6 +241,10 @@ fn check(entry: Entry, before: &[AddedRoute]) -> Result<AddedRoute, Vec<String>>
         faults.push(fault);
         Access::SignedIn
     });
+    let limit = limit(entry.limit.as_deref(), classes).unwrap_or_else(|fault| {
+        faults.push(fault);
+        Limit::Usual
+    });
     let mut within = |name: &str, given: Option<u64>, usual: u64, most: u64| {
         let value = given.unwrap_or(usual);
         if !(1..=most).contains(&value) {
@@ -199,6 +262,7 @@ fn check(entry: Entry, before: &[AddedRoute]) -> Result<AddedRoute, Vec<String>>
             access,
             body_limit: body_limit * MIB,
             timeout: Duration::from_secs(timeout),
+            limit,
             is_websocket: entry.websocket,
         }),
         _ => Err(faults),
@@ -231,13 +295,12 @@ pub(crate) fn authority(url: &str) -> Option<Authority> {
 }
 
 /// Makes routes of those that were added. Routes of one service share its replicas.
-pub(super) fn to_routes(added: &[AddedRoute]) -> Vec<Route> {
+pub(super) fn to_routes(added: &[AddedRoute], families: &Families) -> Vec<Route> {
     let mut services: BTreeMap<String, Arc<Service>> = BTreeMap::new();
     let mut routes = Vec::with_capacity(added.len());
     for route in added {
         let service = services.entry(route.service.to_string()).or_insert_with(|| {
-            let replicas = Replicas::new(route.upstreams.iter().cloned());
-            Arc::new(Service { name: route.service.clone(), replicas })
+            Arc::new(Service::new(route.service.clone(), route.upstreams.iter().cloned(), families))
         });
         routes.push(Route {
             prefix: route.prefix.as_str().into(),
@@ -247,8 +310,9 @@ pub(super) fn to_routes(added: &[AddedRoute]) -> Vec<Route> {
             timeout: route.timeout,
             is_content: false,
             cookies: Cookies::Kept,
-            limit: Limit::Usual,
+            limit: route.limit.clone(),
             is_websocket: route.is_websocket,
+            series: families.of_route(&route.prefix),
         });
     }
     routes

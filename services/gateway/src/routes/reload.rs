@@ -5,19 +5,21 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{RouteTable, Routes, RoutesFile, Services};
+use crate::series::Families;
 use crate::watch::Looks;
 
 /// Keeps a table of routes like its file. A file that is at fault changes nothing.
 pub(crate) struct Reload {
     file: RoutesFile,
     services: Services,
+    families: Families,
     routes: Arc<Routes>,
 }
 
 impl Reload {
     /// Watches the file that `routes` were made of, as it was read for them.
-    pub(crate) fn new(file: RoutesFile, services: Services, routes: Arc<Routes>) -> Self {
-        Self { file, services, routes }
+    pub(crate) fn new(file: RoutesFile, services: Services, families: Families, routes: Arc<Routes>) -> Self {
+        Self { file, services, families, routes }
     }
 
     /// Looks at the file again and again, until the stop.
@@ -45,7 +47,7 @@ impl Reload {
         let path = self.file.path().display();
         match read {
             Ok(added) => {
-                self.routes.replace(RouteTable::new(&self.services, &added));
+                self.routes.replace(RouteTable::new(&self.services, &added, &self.families));
                 tracing::info!(%path, routes = added.len(), "routes were taken anew");
             }
             Err(fault) => {
@@ -57,11 +59,7 @@ impl Reload {
 
 #[cfg(test)]
 mod tests {
-    use http::uri::Authority;
-
     use super::*;
-    use crate::routes::Service;
-    use crate::upstream::Replicas;
 
     #[test]
     fn what_was_written_after_the_first_reading_is_taken_and_what_is_at_fault_is_not() {
@@ -72,17 +70,14 @@ mod tests {
                 format!("[[route]]\nprefix = '{prefix}'\nservice = 'site'\nupstreams = ['http://a:1']");
             std::fs::write(&path, text).unwrap();
         };
-        let service = |name: &str| {
-            let replicas = Replicas::new([Authority::from_static("127.0.0.1:1")]);
-            Arc::new(Service { name: name.parse().unwrap(), replicas })
-        };
-        let services = Services { auth: service("auth"), functions: service("functions") };
+        let families = Families::of_nobody();
+        let services = Services::nowhere(&families);
 
         write("/first");
         let mut file = RoutesFile::new(path.clone());
-        let routes = Arc::new(Routes::new(RouteTable::new(&services, &file.load().unwrap())));
+        let routes = Arc::new(Routes::new(RouteTable::new(&services, &file.load().unwrap(), &families)));
         write("/after-that");
-        let mut reload = Reload::new(file, services, Arc::clone(&routes));
+        let mut reload = Reload::new(file, services, families, Arc::clone(&routes));
         let has = |prefix: &str| routes.find(prefix).is_some();
         assert!(has("/first") && !has("/after-that"));
 

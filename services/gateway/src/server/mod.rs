@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,8 @@ use crate::upstream::Pool;
 /// How long accepting pauses where there is nothing to accept with, such as open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// After so long the next request is read of a client that had asked too often. It is told to wait a second or more.
+const LATER: Duration = Duration::from_millis(100);
 /// How often connections to services that idled for long are closed.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
@@ -55,8 +57,10 @@ pub(crate) struct Worker {
 /// A connection, and where it comes from.
 type Accepted = (std::net::TcpStream, SocketAddr);
 
-/// Where accepted connections go: the workers, and how many each has.
+/// Accepts connections. The first worker's thread does: one of its own would compete with the workers' for processors.
 struct Acceptor {
+    listener: std::net::TcpListener,
+    /// Where connections go, and how many each worker has.
     workers: Vec<(Sender<Accepted>, Arc<AtomicUsize>)>,
 }
 
@@ -75,14 +79,14 @@ impl Server {
         rules: &Arc<Rules>,
         stopping: &CancellationToken,
     ) -> io::Result<Self> {
-        let listener = TcpListener::from_std(listener)?;
         let (failing, failed) = channel(1);
+        let ways: Vec<_> = (0..workers).map(|_| (channel(WAITING), Arc::<AtomicUsize>::default())).collect();
+        let ends =
+            ways.iter().map(|((accepted, _), connections)| (accepted.clone(), Arc::clone(connections)));
+        let mut acceptor = Some(Acceptor { listener, workers: ends.collect() });
         let mut threads = Vec::with_capacity(workers);
-        let mut acceptor = Acceptor { workers: Vec::with_capacity(workers) };
-        for index in 0..workers {
-            let (accepted, accepting) = channel(WAITING);
-            let connections = Arc::default();
-            acceptor.workers.push((accepted, Arc::clone(&connections)));
+        for (index, ((_, accepting), connections)) in ways.into_iter().enumerate() {
+            let acceptor = acceptor.take();
             let (rules, stopping, failing) = (Arc::clone(rules), stopping.clone(), failing.clone());
             let worker = move || Worker {
                 rules,
@@ -92,14 +96,12 @@ impl Server {
                 last_ended: Notify::new(),
             };
             let serve = move || {
-                if let Err(fault) = run(worker(), accepting, drain) {
+                if let Err(fault) = run(worker(), acceptor, accepting, drain) {
                     let _ = failing.try_send(fault);
                 }
             };
             threads.push(std::thread::Builder::new().name(format!("gateway-{index}")).spawn(serve)?);
         }
-        let stopping = stopping.clone();
-        tokio::spawn(async move { stopping.run_until_cancelled(acceptor.run(&listener)).await });
         Ok(Self { workers: threads, failed })
     }
 
@@ -117,10 +119,20 @@ impl Server {
     }
 }
 
-fn run(worker: Worker, mut accepted: Receiver<Accepted>, drain: Duration) -> io::Result<()> {
+fn run(
+    worker: Worker,
+    acceptor: Option<Acceptor>,
+    mut accepted: Receiver<Accepted>,
+    drain: Duration,
+) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let worker = Rc::new(worker);
     LocalSet::new().block_on(&runtime, async {
+        if let Some(Acceptor { listener, workers }) = acceptor {
+            let listener = TcpListener::from_std(listener)?;
+            let stopping = worker.stopping.clone();
+            spawn_local(async move { stopping.run_until_cancelled(accept(&listener, &workers)).await });
+        }
         let sweeping = spawn_local({
             let worker = Rc::clone(&worker);
             async move {
@@ -143,30 +155,28 @@ fn run(worker: Worker, mut accepted: Receiver<Accepted>, drain: Duration) -> io:
         }
         let _ = timeout(drain, worker.ended()).await;
         sweeping.abort();
-    });
-    Ok(())
+        Ok(())
+    })
 }
 
-impl Acceptor {
-    /// Accepts connections, for as long as it is let, and gives each to the worker that has the fewest.
-    async fn run(self, listener: &TcpListener) {
-        loop {
-            let accepted = match listener.accept().await {
-                Ok((stream, peer)) => stream.into_std().map(|stream| (stream, peer)),
-                Err(fault) => Err(fault),
-            };
-            match accepted {
-                Ok(accepted) => {
-                    let fewest = self.workers.iter().min_by_key(|(_, count)| count.load(Ordering::Relaxed));
-                    if let Some((worker, count)) = fewest {
-                        count.fetch_add(1, Ordering::Relaxed);
-                        let _ = worker.send(accepted).await;
-                    }
+/// Accepts connections, for as long as it is let, and gives each to the worker that has the fewest.
+async fn accept(listener: &TcpListener, workers: &[(Sender<Accepted>, Arc<AtomicUsize>)]) {
+    loop {
+        let accepted = match listener.accept().await {
+            Ok((stream, peer)) => stream.into_std().map(|stream| (stream, peer)),
+            Err(fault) => Err(fault),
+        };
+        match accepted {
+            Ok(accepted) => {
+                let fewest = workers.iter().min_by_key(|(_, count)| count.load(Ordering::Relaxed));
+                if let Some((worker, count)) = fewest {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    let _ = worker.send(accepted).await;
                 }
-                Err(fault) => {
-                    tracing::warn!(error = %fault, "a connection could not be accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                }
+            }
+            Err(fault) => {
+                tracing::warn!(error = %fault, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
             }
         }
     }
@@ -194,7 +204,15 @@ async fn serve_requests<S: Stream>(stream: S, peer: SocketAddr, worker: &Worker)
             Err(fault) => proxy::refuse(&mut connection, fault, worker).await,
         };
         match next {
+            // Whoever sends requests without waiting for answers has each in turn with other connections'.
+            Next::Request if !connection.input.is_empty() => yield_now().await,
             Next::Request => {}
+            Next::Later => {
+                tokio::select! {
+                    () = sleep(LATER) => {}
+                    () = stopping.as_mut() => {}
+                }
+            }
             Next::End => return connection.end().await,
             Next::Gone => return,
         }

@@ -1,12 +1,15 @@
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::uri::{PathAndQuery, Scheme};
+use http::{Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
+
+use super::{NoReplica, Replicas, Turn};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Shorter than the services keep an idle connection, so that it is this side that ends one.
@@ -14,6 +17,13 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The body of a question.
 type Question = Full<Bytes>;
+
+/// How long an answer may take, and how many bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) within: Duration,
+    pub(crate) bytes: usize,
+}
 
 /// What the gateway asks services with on its own behalf. What clients ask goes by [`super::Pool`].
 #[derive(Clone)]
@@ -31,6 +41,9 @@ pub(crate) enum UpstreamError {
     /// The answer broke off, or is larger than the gateway reads.
     #[error("the answer cannot be read: {0}")]
     Answer(#[source] Box<dyn Error + Send + Sync>),
+    /// There is nobody to ask.
+    #[error(transparent)]
+    NoReplica(#[from] NoReplica),
 }
 
 pub(crate) fn empty() -> Question {
@@ -48,6 +61,44 @@ impl Client {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build(connector);
         Self(client)
+    }
+
+    /// Asks a replica of a service, by a path, and another where that one gives no answer. It asks also where the
+    /// circuits of all are open: what it asks for is what shows that they have come back.
+    pub(crate) async fn ask(
+        &self,
+        replicas: &Replicas,
+        request: &Request<Question>,
+        bounds: Bounds,
+    ) -> Result<Response<Bytes>, UpstreamError> {
+        let turn = replicas.choose_be_it_open(Instant::now())?;
+        match self.ask_one(&turn, request, bounds).await {
+            Err(fault) => match replicas.choose_again(&turn, Instant::now()) {
+                Some(other) => self.ask_one(&other, request, bounds).await,
+                None => Err(fault),
+            },
+            answered => answered,
+        }
+    }
+
+    async fn ask_one(
+        &self,
+        turn: &Turn,
+        request: &Request<Question>,
+        bounds: Bounds,
+    ) -> Result<Response<Bytes>, UpstreamError> {
+        let mut request = request.clone();
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(turn.authority().clone());
+        parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        let answered = self.fetch(request, bounds.within, bounds.bytes).await;
+        match &answered {
+            Ok(_) => turn.succeeded(Instant::now()),
+            Err(_) => turn.failed(Instant::now()),
+        }
+        answered
     }
 
     /// Sends a request and reads the whole answer, of at most `limit` bytes.

@@ -4,6 +4,6 @@ mod client;
 mod pool;
 mod replicas;
 
-pub(crate) use client::{Client, UpstreamError, empty};
+pub(crate) use client::{Bounds, Client, UpstreamError, empty};
 pub(crate) use pool::{Kept, Pool};
 pub(crate) use replicas::{NoReplica, Replicas, Turn};

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use http::uri::Authority;
 
+use crate::series::ServiceSeries;
+
 /// So many failures one after the other open a replica's circuit.
 const FAILURES: u32 = 5;
 /// How long a replica with an open circuit is left alone; then one request tries it.
@@ -26,6 +28,7 @@ pub(crate) struct Replicas {
     /// Where the look for the one with the least to do begins: of equals each has its turn.
     next: AtomicUsize,
     credit: AtomicU32,
+    series: ServiceSeries,
 }
 
 /// Tells replicas apart, those of former tables of routes too.
@@ -40,6 +43,7 @@ struct Replica {
     /// How long it takes to answer, in microseconds: an average in which the last answers count most.
     latency: AtomicU64,
     circuit: Mutex<Circuit>,
+    series: ServiceSeries,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +74,7 @@ pub(crate) struct Turn {
 pub(crate) struct NoReplica;
 
 impl Replicas {
-    pub(crate) fn new(authorities: impl IntoIterator<Item = Authority>) -> Self {
+    pub(crate) fn new(authorities: impl IntoIterator<Item = Authority>, series: ServiceSeries) -> Self {
         let replica = |authority| {
             let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
             Arc::new(Replica {
@@ -79,12 +83,14 @@ impl Replicas {
                 under_way: AtomicUsize::new(0),
                 latency: AtomicU64::new(0),
                 circuit: Mutex::default(),
+                series: series.clone(),
             })
         };
         Self {
             all: authorities.into_iter().map(replica).collect(),
             next: AtomicUsize::new(0),
             credit: AtomicU32::new(MOST_CREDIT),
+            series,
         }
     }
 
@@ -94,6 +100,15 @@ impl Replicas {
             (credit < MOST_CREDIT).then_some(credit + 1)
         });
         self.choose_but(None, now)
+    }
+
+    /// Chooses as [`Self::choose`] does, and one whose circuit is open where all are.
+    pub(crate) fn choose_be_it_open(&self, now: Instant) -> Result<Turn, NoReplica> {
+        self.choose(now).or_else(|fault| {
+            let start = self.next.fetch_add(1, Ordering::Relaxed);
+            let chosen = self.all.get(start % self.all.len().max(1)).ok_or(fault)?;
+            Ok(Turn::new(chosen, now))
+        })
     }
 
     /// Tells whether there is another where one fails.
@@ -112,7 +127,9 @@ impl Replicas {
     /// Pays for a second try, where the budget has it.
     pub(crate) fn allows_retry(&self) -> bool {
         let paid = |credit: u32| credit.checked_sub(RETRY_COSTS);
-        self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid).is_ok()
+        let is_paid = self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid).is_ok();
+        self.series.retries.inc_by(is_paid.into());
+        is_paid
     }
 
     fn choose_but(&self, failed: Option<&Arc<Replica>>, now: Instant) -> Result<Turn, NoReplica> {
@@ -121,8 +138,7 @@ impl Replicas {
             several => self.least_busy(several, failed, now),
         };
         let chosen = chosen.ok_or(NoReplica)?;
-        chosen.under_way.fetch_add(1, Ordering::Relaxed);
-        Ok(Turn { replica: Arc::clone(chosen), since: now })
+        Ok(Turn::new(chosen, now))
     }
 
     fn least_busy<'a>(
@@ -178,6 +194,11 @@ impl Replica {
 }
 
 impl Turn {
+    fn new(replica: &Arc<Replica>, now: Instant) -> Self {
+        replica.under_way.fetch_add(1, Ordering::Relaxed);
+        Self { replica: Arc::clone(replica), since: now }
+    }
+
     /// Returns where to send the request.
     pub(crate) fn authority(&self) -> &Authority {
         &self.replica.authority
@@ -204,6 +225,7 @@ impl Turn {
         circuit.failures = circuit.failures.saturating_add(1);
         if circuit.failures >= FAILURES {
             if circuit.failures == FAILURES {
+                self.replica.series.circuits.inc();
                 tracing::warn!(replica = %self.replica.authority, "the circuit of a replica opens: it failed {FAILURES} times");
             }
             circuit.open_until = Some(now + PAUSE);
@@ -220,9 +242,11 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::Families;
 
     fn replicas(count: u8) -> Replicas {
-        Replicas::new((0..count).map(|last| format!("10.0.0.{last}:80").parse().unwrap()))
+        let series = Families::of_nobody().of_service("site");
+        Replicas::new((0..count).map(|last| format!("10.0.0.{last}:80").parse().unwrap()), series)
     }
 
     fn host(turn: &Turn) -> &str {

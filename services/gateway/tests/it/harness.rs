@@ -72,6 +72,7 @@ impl TestGateway {
         (gateway, tapped)
     }
 
+    /// Starts the gateway with settings of a test's own, in which `{behind}` is where the services are.
     pub(crate) async fn start_unready(settings: &[(&str, &str)]) -> Self {
         let keys = tempfile::tempdir().unwrap();
         let clock = fixed_clock();
@@ -122,6 +123,12 @@ impl TestGateway {
 
     pub(crate) async fn get(&self, path: &str, token: &str) -> Response {
         self.request(Method::GET, path).bearer_auth(token).send().await.unwrap()
+    }
+
+    /// Reads the metrics, off the private listener.
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.operations);
+        self.client.get(url).send().await.unwrap().text().await.unwrap()
     }
 
     pub(crate) async fn ready(&self) -> u16 {
@@ -214,6 +221,7 @@ fn config(keys: &str, services: &str, settings: &[(&str, &str)]) -> Config {
         ("FUNCTIONS_OPERATIONS_URL", services),
     ];
     pairs.extend_from_slice(settings);
+    let pairs = pairs.into_iter().map(|(name, value)| (name, value.replace("{behind}", services)));
     let settings = Settings::from_pairs(pairs);
     let mut reader = Reader::new(&settings);
     let config = Config::read(&mut reader);

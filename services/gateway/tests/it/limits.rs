@@ -1,8 +1,10 @@
 //! How often callers may ask.
 
 use reqwest::{Method, Response};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::harness::{TestGateway, problem};
+use crate::raw;
 
 const LIMITS: [(&str, &str); 4] = [
     ("GATEWAY_LIMITS", "true"),
@@ -58,6 +60,59 @@ async fn whoever_is_known_is_counted_by_account_wherever_they_ask_from() {
     assert!(told(&refused, "ratelimit").starts_with(r#""account";r=0;t="#));
     assert_eq!(problem(refused).await, (429, "rate_limited".to_owned()));
     assert_eq!(ask(&gateway, "/api/functions", "203.0.113.4", Some(&eve.token)).await.status(), 200);
+}
+
+#[tokio::test]
+async fn routes_of_a_class_are_counted_together_and_apart_from_others() {
+    let (listener, url) = raw::listen().await;
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = raw::accept_head(&listener).await;
+            let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        }
+    });
+    let route = |prefix: &str, limit: &str| {
+        format!(
+            "[[route]]\nprefix = '{prefix}'\nservice = 'site'\nupstreams = ['{url}']\nauth = 'optional'\nlimit = '{limit}'\n"
+        )
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gateway.toml");
+    let text = "[[limit]]\nname = 'search'\nper_address = 1\nper_account = 4\n".to_owned()
+        + &route("/search", "search")
+        + &route("/suggest", "search")
+        + &route("/page", "usual")
+        + &route("/free", "none");
+    std::fs::write(&path, text).unwrap();
+    let settings = [&LIMITS[..], &[("GATEWAY_ROUTES", path.to_str().unwrap())]].concat();
+    let gateway = TestGateway::start_with(&settings).await;
+    let from = "203.0.113.9";
+
+    let first = ask(&gateway, "/search", from, None).await;
+    assert_eq!(
+        (first.status().as_u16(), told(&first, "ratelimit-policy").as_str()),
+        (204, r#""address";q=1;w=60"#)
+    );
+    let refused = ask(&gateway, "/suggest", from, None).await;
+    assert_eq!(problem(refused).await, (429, "rate_limited".to_owned()));
+    assert_eq!(ask(&gateway, "/page", from, None).await.status(), 204);
+    // What the address used up of the class keeps new credentials from that, and from nothing else.
+    let ada = gateway.sign_in();
+    assert_eq!(ask(&gateway, "/search", from, Some(&ada.token)).await.status(), 429);
+    assert_eq!(ask(&gateway, "/page", from, Some(&ada.token)).await.status(), 204);
+    for left in (0..4).rev() {
+        let answer = ask(&gateway, "/search", from, Some(&ada.token)).await;
+        assert_eq!(answer.status(), 204);
+        assert!(told(&answer, "ratelimit").starts_with(&format!(r#""account";r={left};"#)));
+    }
+    assert_eq!(ask(&gateway, "/suggest", from, Some(&ada.token)).await.status(), 429);
+    for _ in 0..5 {
+        let answer = ask(&gateway, "/free", from, None).await;
+        assert!(answer.status() == 204 && !answer.headers().contains_key("ratelimit"));
+    }
+    let counted = r#"gateway_limited_total{route="/suggest",service="gateway"} 2"#;
+    assert!(gateway.metrics().await.contains(counted));
 }
 
 #[tokio::test]

@@ -52,6 +52,16 @@ async fn what_belongs_to_the_request_passes() {
 }
 
 #[tokio::test]
+async fn a_service_learns_how_long_its_answer_is_waited_for_and_no_client_says_so() {
+    let gateway = TestGateway::start().await;
+    let request = gateway.request(Method::GET, "/api/v1/functions").bearer_auth(gateway.sign_in().token);
+    let request = request.header("x-slipway-timeout-ms", "1");
+    let echoed: Value = request.send().await.unwrap().json().await.unwrap();
+    let [told] = values(&echoed, "x-slipway-timeout-ms").try_into().unwrap();
+    assert!((1..=930_000).contains(&told.parse::<u64>().unwrap()), "{told}");
+}
+
+#[tokio::test]
 async fn an_answer_passes_without_what_concerns_one_connection_or_the_platform() {
     let (listener, url) = raw::listen().await;
     let gateway = TestGateway::start_with(&[("FUNCTIONS_URL", &url)]).await;

@@ -60,8 +60,27 @@ async fn the_document_and_its_page_are_served_and_the_page_runs_nothing_foreign(
 async fn metrics_go_by_the_template_of_the_route_on_the_private_listener() {
     let gateway = TestGateway::start().await;
     gateway.get("/api/functions/3f0c/executions", &gateway.sign_in().token).await;
-    let url = format!("http://{}/metrics", gateway.operations);
-    let metrics = gateway.client.get(url).send().await.unwrap().text().await.unwrap();
-    assert!(metrics.contains(r#"route="/api/v1/functions",status="2xx",service="gateway"} 1"#), "{metrics}");
-    assert!(!metrics.contains("3f0c"));
+    // A request is counted once its answer has left.
+    let counted = r#"route="/api/v1/functions",status="2xx",service="gateway"} 1"#;
+    eventually(async || gateway.metrics().await.contains(counted)).await;
+    assert!(!gateway.metrics().await.contains("3f0c"));
+}
+
+#[tokio::test]
+async fn metrics_tell_how_much_went_each_way_and_how_long_the_service_took() {
+    let gateway = TestGateway::start().await;
+    let request = gateway.request(Method::POST, "/api/v1/functions/x").bearer_auth(gateway.sign_in().token);
+    let answer = request.body("0123456789").send().await.unwrap().bytes().await.unwrap();
+    for line in [
+        r#"gateway_received_bytes_total{route="/api/v1/functions",service="gateway"} 10"#.to_owned(),
+        format!(
+            r#"gateway_sent_bytes_total{{route="/api/v1/functions",service="gateway"}} {}"#,
+            answer.len()
+        ),
+        r#"gateway_upstream_duration_seconds_count{route="/api/v1/functions",service="gateway"} 1"#
+            .to_owned(),
+        r#"gateway_limited_total{route="/api/v1/functions",service="gateway"} 0"#.to_owned(),
+    ] {
+        eventually(async || gateway.metrics().await.lines().any(|known| known == line)).await;
+    }
 }

@@ -8,9 +8,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use slipway_models::api_keys::Scope;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 
+use crate::api_keys::add_key;
 use crate::harness::{SignedIn, TestGateway, eventually, problem};
 use crate::raw;
 
@@ -138,6 +140,28 @@ async fn where_one_replica_is_down_the_other_answers_and_no_client_sees_it() {
         assert_eq!(post.send().await.unwrap().status(), 200);
     }
     assert_eq!(asked.load(Ordering::SeqCst), 30);
+}
+
+#[tokio::test]
+async fn a_service_of_the_platforms_own_may_have_several_addresses_too() {
+    let several = format!("{}, {{behind}}", nowhere().await);
+    let settings = ["AUTH_URL", "AUTH_OPERATIONS_URL", "FUNCTIONS_URL"].map(|name| (name, several.as_str()));
+    let gateway = TestGateway::start_with(&settings).await;
+    let caller = gateway.sign_in();
+    for path in ["/api/v1/functions", "/api/v1/users"] {
+        for _ in 0..10 {
+            assert_eq!(status(&gateway, path, &caller).await, 200, "{path}");
+        }
+    }
+    // What the gateway asks on its own behalf.
+    let (key, _) = add_key(&gateway, &[Scope::FunctionsRead]);
+    assert_eq!(gateway.get("/api/v1/functions", key.expose()).await.status(), 200);
+    assert_eq!(gateway.request(Method::GET, "/health").send().await.unwrap().status(), 200);
+    let metrics = gateway.metrics().await;
+    for name in ["gateway_retries_total", "gateway_circuits_opened_total"] {
+        let line = metrics.lines().find(|line| line.starts_with(name) && line.contains(r#"to="functions""#));
+        assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{name} in {metrics}");
+    }
 }
 
 #[tokio::test]

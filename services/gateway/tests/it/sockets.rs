@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
 use slipway_models::auth::RevokedSessionBody;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -210,9 +209,7 @@ async fn a_silent_client_is_pinged_and_one_that_does_not_answer_is_closed() {
 async fn open_sockets_are_counted() {
     let playing = Playing::start(&[]).await;
     let count = async || {
-        let url = format!("http://{}/metrics", playing.gateway.operations);
-        let text =
-            playing.gateway.client.request(Method::GET, url).send().await.unwrap().text().await.unwrap();
+        let text = playing.gateway.metrics().await;
         let line = text.lines().find(|line| line.starts_with("gateway_websockets{")).unwrap().to_owned();
         line.rsplit_once(' ').unwrap().1.to_owned()
     };

@@ -4,7 +4,7 @@ use crate::cases::Expected::{Closed, Passes, Refused};
 use crate::cases::{Case, run};
 
 /// What the gateway says itself of a request that nobody signed.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     "content-length",
     "forwarded",
     "host",
@@ -15,6 +15,7 @@ const OWN: [&str; 10] = [
     "x-forwarded-host",
     "x-forwarded-proto",
     "x-request-id",
+    "x-slipway-timeout-ms",
 ];
 
 fn get(target: &str, lines: &str) -> String {
