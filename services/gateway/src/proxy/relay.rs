@@ -15,7 +15,7 @@ use crate::server::{Connection, Input, Stream, Worker, poll_gone};
 use crate::upstream::{Kept, Turn};
 
 /// What is read at once of a long answer.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 256 * 1024;
 
 /// How long the two sides of an answer may make each other wait.
 #[derive(Debug, Clone, Copy)]

@@ -20,7 +20,7 @@ use crate::server::{Connection, Input, Stream, Worker, poll_gone};
 use crate::upstream::{Kept, Pool, Turn};
 
 /// What is read at once of the body.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 256 * 1024;
 
 /// Says why a body cannot be passed on to its end.
 #[derive(Debug, Clone, Copy)]
