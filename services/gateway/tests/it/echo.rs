@@ -156,7 +156,9 @@ async fn hostile() -> HttpResponse {
         .body("<script>document.cookie = 'theme=eve'</script>")
 }
 
-async fn nothing() -> HttpResponse {
+/// Answers with nothing, once it has read all.
+async fn nothing(mut body: Payload) -> HttpResponse {
+    while body.next().await.is_some() {}
     HttpResponse::NoContent().finish()
 }
 
