@@ -38,14 +38,13 @@ pub(super) async fn pass<S: Stream>(
     worker: &Worker,
 ) -> Next {
     let ends = connection.head.is_last() || worker.stopping.is_cancelled();
-    let (body, closing) = begin(
+    let (body, framing, closing) = begin(
         exchange,
         &mut connection.output,
         plan,
         (&kept.head, &mut kept.input),
         (ends, connection.head.is_old()),
     );
-    let framing = Framing::of(body, connection.head.is_old());
     let is_passed = match body {
         AnswerBody::None => connection.write(worker.rules.answer_stall).await.is_ok(),
         AnswerBody::Sized(length) if length <= kept.input.unread().len() as u64 => {
@@ -97,7 +96,7 @@ pub(super) fn begin(
     plan: &Plan,
     (head, input): (&AnswerHead, &mut Input),
     (ends, is_old): (bool, bool),
-) -> (AnswerBody, Closing) {
+) -> (AnswerBody, Framing, Closing) {
     let bytes = input.unread();
     let body = head.body(&exchange.method);
     let framing = Framing::of(body, is_old);
@@ -112,11 +111,11 @@ pub(super) fn begin(
     let own = (&exchange.id, &exchange.said, closing);
     write_answer(output, (head, bytes), (body, framing), source, own);
     input.consume(head.length());
-    (body, closing)
+    (body, framing, closing)
 }
 
 impl Framing {
-    pub(super) fn of(body: AnswerBody, is_old: bool) -> Self {
+    fn of(body: AnswerBody, is_old: bool) -> Self {
         match body {
             AnswerBody::None | AnswerBody::Sized(_) => Self::Length,
             AnswerBody::Chunked | AnswerBody::UntilEnd if is_old => Self::End,

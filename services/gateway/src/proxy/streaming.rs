@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::ask::{AskFault, note, poll_head};
 use super::inward::Plan;
-use super::outward::{Closing, Framing};
+use super::outward::Closing;
 use super::relay::{self, Patience, is_reusable, pass_body, write_chunk};
 use super::{Exchange, Next, PIECE_WITHIN, SWITCHING_PROTOCOLS, problems};
 use crate::server::{Connection, Input, Stream, Worker, poll_gone};
@@ -143,9 +143,9 @@ async fn run<S: Stream>(
     exchange.outcome.upstream = Some(exchange.since.elapsed());
     note(turn, (answer, answer_input.unread()), &plan.route.service.replicas);
     let ends = is_last || worker.stopping.is_cancelled() || !progress.is_whole.get();
-    let (body, closing) = relay::begin(exchange, output, plan, (answer, answer_input), (ends, is_old));
+    let (body, framing, closing) =
+        relay::begin(exchange, output, plan, (answer, answer_input), (ends, is_old));
     let patience = Patience { with_service: plan.route.timeout, with_client: worker.rules.answer_stall };
-    let framing = Framing::of(body, is_old);
     let sent = &mut exchange.outcome.sent;
     let passing = pass_body(
         (output, &mut to_client),
