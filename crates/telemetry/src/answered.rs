@@ -66,7 +66,7 @@ impl TraceContext {
     pub fn traceparent(&self) -> [u8; 55] {
         let mut text = *b"00-................................-................-..";
         text[3..35].copy_from_slice(&self.trace_id_text());
-        // Where it is told into has the room.
+        // It fails only where the text is not twice as long as the bytes.
         let _ = hex::encode_to_slice(self.span_id.to_be_bytes(), &mut text[36..52]);
         let _ = hex::encode_to_slice([self.flags], &mut text[53..]);
         text
@@ -265,12 +265,11 @@ thread_local! {
 /// Writes a time as RFC 3339 has it, to the microsecond.
 fn write_time(to: &mut Vec<u8>, time: chrono::DateTime<chrono::Utc>) {
     let second = time.timestamp();
-    let (mut known, mut text) = SECOND.get();
+    let (known, mut text) = SECOND.get();
     if known != second {
         let written = time.format("%Y-%m-%dT%H:%M:%S.").to_string();
         text.copy_from_slice(&written.as_bytes()[..20]);
-        known = second;
-        SECOND.set((known, text));
+        SECOND.set((second, text));
     }
     to.extend_from_slice(&text);
     // A digit before them keeps the zeros that they begin with.

@@ -96,10 +96,7 @@ impl Service for Gateway {
             Some(LimitsConfig { per_address, per_account }) => Some(Limits {
                 limiter: Limiter::new(config.redis.as_ref(), &metrics)?,
                 names: CounterNames::new(Arc::new(SecretKey::load_or_create(&config.keys_dir, Self::NAME)?)),
-                usual: Arc::new(LimitClass::usual(
-                    Quota::new(per_address, MINUTE),
-                    Quota::new(per_account, MINUTE),
-                )),
+                usual: LimitClass::usual(Quota::new(per_address, MINUTE), Quota::new(per_account, MINUTE)),
                 used_up: Cache::new(USED_UP_KEPT),
             }),
         };

@@ -12,6 +12,7 @@ use slipway_web::ServerConfig;
 use crate::domain::host;
 use crate::domain::origin::Origins;
 use crate::domain::proxies::TrustedProxies;
+use crate::limits::MAX_LIMIT;
 use crate::routes::{self, AddedRoute, RoutesFile};
 use crate::server::Tls;
 
@@ -68,8 +69,8 @@ pub struct LimitsConfig {
 impl LimitsConfig {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let config = Self {
-            per_address: reader.within("GATEWAY_LIMIT_PER_ADDRESS", 100, 1..=10_000_000),
-            per_account: reader.within("GATEWAY_LIMIT_PER_ACCOUNT", 600, 1..=10_000_000),
+            per_address: reader.within("GATEWAY_LIMIT_PER_ADDRESS", 100, 1..=MAX_LIMIT),
+            per_account: reader.within("GATEWAY_LIMIT_PER_ACCOUNT", 600, 1..=MAX_LIMIT),
         };
         reader.or("GATEWAY_LIMITS", true).then_some(config)
     }

@@ -21,7 +21,7 @@ pub(crate) struct Limits {
     /// Names the counters.
     pub(crate) names: CounterNames,
     /// What holds where a route names no class.
-    pub(crate) usual: Arc<LimitClass>,
+    pub(crate) usual: LimitClass,
     /// Networks that have used up what they may ask of a class, and until when.
     pub(crate) used_up: Cache<(String, String), Instant>,
 }
