@@ -27,6 +27,8 @@ use crate::rules::Rules;
 /// Where an API key may stand beside `authorization`.
 const API_KEY_HEADER: &str = "x-api-key";
 const FORWARDED_FOR: &str = "x-forwarded-for";
+/// The one expectation that there is (RFC 9110, section 10.1.1).
+const CONTINUE: &[u8] = b"100-continue";
 /// When to try again where too many requests are under way.
 const RETRY_SECONDS: u32 = 1;
 
@@ -60,6 +62,9 @@ pub(super) async fn decide(
     exchange.counted_by = Some(Arc::clone(&route));
     if matches!(request.method(), "CONNECT" | "TRACE") {
         return Err(problems::not_allowed());
+    }
+    if request.values("expect").any(|value| !value.eq_ignore_ascii_case(CONTINUE)) {
+        return Err(problems::expectation_failed());
     }
     // A function's query is its own.
     if !route.is_content && request.query().is_some_and(names_access_token) {

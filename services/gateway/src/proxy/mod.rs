@@ -208,7 +208,7 @@ impl Exchange {
     async fn run<S: Stream>(&mut self, connection: &mut Connection<S>, body: Body, worker: &Worker) -> Next {
         let request = Request::new(&connection.head, connection.input.unread(), connection.peer);
         let decided = decide(&request, body, self, &worker.rules).await;
-        let expects = request.text("expect").is_some_and(|text| text.eq_ignore_ascii_case("100-continue"));
+        let expects = request.has("expect");
         let is_last = connection.head.is_last();
         connection.input.consume(connection.head.length());
         match decided {

@@ -64,6 +64,11 @@ pub(super) fn not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::METHOD_NOT_ALLOWED, told)
 }
 
+pub(super) fn expectation_failed() -> Problem {
+    let told = "the platform knows no expectation but 100-continue";
+    Problem::new(StatusCode::EXPECTATION_FAILED, ErrorCode::new("expectation_failed"), told)
+}
+
 /// Says why a service gave no answer.
 pub(super) fn unanswered(fault: &AskFault, route: &Route) -> Problem {
     let failed = |status, code, detail: &str| Problem::new(status, ErrorCode::new(code), detail.to_owned());

@@ -1,5 +1,7 @@
 //! What of a message passes.
 
+use std::sync::atomic::Ordering;
+
 use reqwest::Method;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -139,4 +141,34 @@ async fn methods_that_are_for_proxies_are_refused() {
     let token = gateway.sign_in().token;
     let answer = gateway.request(Method::TRACE, "/api/v1/functions").bearer_auth(token).send().await.unwrap();
     assert_eq!(answer.status(), 405);
+}
+
+#[tokio::test]
+async fn a_client_that_waits_is_told_to_go_on_and_one_that_expects_what_nobody_knows_is_refused() {
+    let gateway = TestGateway::start().await;
+    let token = gateway.sign_in().token;
+    let head = |expectation: &str| {
+        format!(
+            "POST /api/v1/functions/deploy HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\
+             Content-Length: 2\r\nExpect: {expectation}\r\nConnection: close\r\n\r\n"
+        )
+    };
+    let mut client = TcpStream::connect(gateway.address).await.unwrap();
+    client.write_all(head("100-Continue").as_bytes()).await.unwrap();
+    assert_eq!(raw::read_head(&mut client).await, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.write_all(b"{}").await.unwrap();
+    assert!(raw::read_head(&mut client).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    let mut echoed = String::new();
+    client.read_to_string(&mut echoed).await.unwrap();
+    let echoed: Value = serde_json::from_str(&echoed).unwrap();
+    assert_eq!(echoed["length"], 2);
+    assert_eq!(values(&echoed, "expect"), [""; 0]);
+
+    let asked = gateway.services.asked.load(Ordering::SeqCst);
+    for unknown in ["", "200-maybe", "100-continue, 200-maybe", "100-continue\r\nExpect: 200-maybe"] {
+        let answer = raw::exchange(gateway.address, &head(unknown)).await;
+        assert!(answer.starts_with("HTTP/1.1 417 Expectation Failed\r\n"), "{unknown:?}: {answer}");
+        assert!(answer.contains(r#""code":"expectation_failed""#), "{unknown:?}: {answer}");
+    }
+    assert_eq!(gateway.services.asked.load(Ordering::SeqCst), asked);
 }
