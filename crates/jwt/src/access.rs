@@ -12,7 +12,7 @@ use slipway_models::auth::UserType;
 
 use crate::fingerprint::{Fingerprint, VerifiedTokens};
 use crate::jws::{self, Lifetime};
-use crate::{Jwk, Jwks, KeyError, RevokedTokens, SigningKeys, TokenError};
+use crate::{Jwk, Jwks, KeyError, RevokedTokens, SignedIdentities, SigningKeys, TokenError};
 
 /// How long an access token works.
 pub const ACCESS_LIFETIME: TimeDelta = TimeDelta::hours(1);
@@ -178,14 +178,36 @@ impl AccessIssuer {
     }
 }
 
+/// An access token that was verified.
+pub struct VerifiedAccess {
+    /// What it says.
+    pub claims: AccessClaims,
+    /// What was signed for whoever shows it.
+    pub identities: SignedIdentities,
+    /// The generation of keys that it was verified with.
+    verified_with: u64,
+}
+
+impl fmt::Debug for VerifiedAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.claims.fmt(f)
+    }
+}
+
+/// Two are the same that say the same.
+impl PartialEq for VerifiedAccess {
+    fn eq(&self, other: &Self) -> bool {
+        self.claims == other.claims
+    }
+}
+
 /// Verifies access tokens. Only the gateway does.
 ///
 /// It remembers the tokens that it verified, within a bound; each use of one still checks its times and whether
 /// it was revoked.
 pub struct AccessVerifier {
     keys: RwLock<KeySet>,
-    /// Each with the generation of keys that it was verified with.
-    verified: VerifiedTokens<(u64, Arc<AccessClaims>)>,
+    verified: VerifiedTokens<Arc<VerifiedAccess>>,
     revoked: Arc<RevokedTokens>,
     validation: Validation,
     clock: SharedClock,
@@ -226,14 +248,14 @@ impl AccessVerifier {
     ///
     /// A token seen before costs a hash and a look-up; a new one an RSA verification, about 0.1 ms.
     /// [`TokenError::UnknownKey`] says that a newer key set may help.
-    pub fn verify(&self, token: &str) -> Result<Arc<AccessClaims>, TokenError> {
-        let claims = self.find_or_verify(token)?;
+    pub fn verify(&self, token: &str) -> Result<Arc<VerifiedAccess>, TokenError> {
+        let verified = self.find_or_verify(token)?;
         // No grace: whoever holds one that is over refreshes it.
-        claims.lifetime().check(self.clock.now(), ACCESS_LIFETIME.num_seconds(), 0)?;
-        if self.revoked.covers(&claims) {
+        verified.claims.lifetime().check(self.clock.now(), ACCESS_LIFETIME.num_seconds(), 0)?;
+        if self.revoked.covers(&verified.claims) {
             return Err(TokenError::Revoked);
         }
-        Ok(claims)
+        Ok(verified)
     }
 
     /// Tells whether a token is remembered as one that was verified.
@@ -246,19 +268,21 @@ impl AccessVerifier {
         self.revoked.covers(claims)
     }
 
-    fn find_or_verify(&self, token: &str) -> Result<Arc<AccessClaims>, TokenError> {
+    fn find_or_verify(&self, token: &str) -> Result<Arc<VerifiedAccess>, TokenError> {
         let fingerprint = Fingerprint::of(token)?;
         let generation = self.key_set().generation;
-        if let Some((verified_with, claims)) = self.verified.get(&fingerprint)
-            && verified_with == generation
+        if let Some(verified) = self.verified.get(&fingerprint)
+            && verified.verified_with == generation
         {
-            return Ok(claims);
+            return Ok(verified);
         }
         let kid = jws::key_id(token, Algorithm::RS256)?;
-        let (generation, key) = self.key(&kid).ok_or(TokenError::UnknownKey)?;
-        let claims: Arc<AccessClaims> = Arc::new(jws::verify(token, &key, &self.validation)?);
-        self.verified.insert(fingerprint, (generation, Arc::clone(&claims)));
-        Ok(claims)
+        let (verified_with, key) = self.key(&kid).ok_or(TokenError::UnknownKey)?;
+        let claims = jws::verify(token, &key, &self.validation)?;
+        let verified = VerifiedAccess { claims, identities: SignedIdentities::default(), verified_with };
+        let verified = Arc::new(verified);
+        self.verified.insert(fingerprint, Arc::clone(&verified));
+        Ok(verified)
     }
 
     /// Returns a key with the generation it belongs to, as one reading.

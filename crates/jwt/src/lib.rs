@@ -11,12 +11,14 @@ mod keys;
 mod revocation;
 mod secret_key;
 
-pub use access::{ACCESS_LIFETIME, AccessClaims, AccessIssuer, AccessVerifier, Grant, IssuedAccess};
+pub use access::{
+    ACCESS_LIFETIME, AccessClaims, AccessIssuer, AccessVerifier, Grant, IssuedAccess, VerifiedAccess,
+};
 pub use api_key::{ApiKeyFingerprint, ApiKeySecret, InvalidFingerprint};
 pub use error::{KeyError, TokenError};
 pub use identity::{
-    Identity, IdentitySigner, IdentityVerifier, InvalidServiceName, ServiceName, Subject, TrustedKeys,
-    UserIdentity,
+    Identity, IdentitySigner, IdentityVerifier, InvalidServiceName, ServiceName, SignedIdentities, Subject,
+    TrustedKeys, UserIdentity,
 };
 pub use jwks::{Jwk, Jwks};
 pub use keys::{KeyFile, Rotation, SHOWN_BEFORE_IT_SIGNS, SigningKeys};

@@ -1,7 +1,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use slipway_jwt::{IdentitySigner, IdentityVerifier, KeyError, ServiceName, TrustedKeys, UserIdentity};
+use slipway_jwt::{
+    IdentitySigner, IdentityVerifier, KeyError, ServiceName, SignedIdentities, TrustedKeys, UserIdentity,
+};
 use slipway_kernel::{SessionId, SharedClock, UserId};
 use slipway_models::auth::UserType;
 use tempfile::TempDir;
@@ -53,7 +55,8 @@ impl Callers {
         // As unlike the others' as the id, and as short as a real one.
         let handle = format!("u{}", user_id.as_uuid().simple()).into();
         let identity = UserIdentity { user_id, session_id, handle, user_type, apps };
-        let token = sound(self.gateway.for_user(&identity, &self.audience));
+        let token =
+            sound(self.gateway.for_user(&SignedIdentities::default(), &self.audience, || identity.clone()));
         TestCaller { identity, authorization: format!("Bearer {token}") }
     }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use slipway_jwt::{
-    AccessClaims, AccessVerifier, IdentitySigner, KeyError, ServiceName, TokenError, UserIdentity,
+    AccessVerifier, IdentitySigner, KeyError, ServiceName, SignedIdentities, TokenError, UserIdentity,
+    VerifiedAccess,
 };
 use slipway_kernel::UserId;
 use slipway_models::api_keys::{API_KEY_PREFIX, Reach};
@@ -40,9 +41,45 @@ pub(crate) struct Admitted {
 #[derive(Clone)]
 pub(crate) enum Credential {
     /// An access token.
-    Token(Arc<AccessClaims>),
+    Token(Arc<VerifiedAccess>),
     /// An API key.
     Key(Arc<Known>),
+}
+
+impl Credential {
+    fn user_id(&self) -> UserId {
+        match self {
+            Self::Token(token) => token.claims.sub,
+            Self::Key(known) => known.key.user_id,
+        }
+    }
+
+    fn identities(&self) -> &SignedIdentities {
+        match self {
+            Self::Token(token) => &token.identities,
+            Self::Key(known) => &known.identities,
+        }
+    }
+
+    /// Returns who it is that services learn of. A key counts as a session.
+    fn user(&self) -> UserIdentity {
+        match self {
+            Self::Token(token) => UserIdentity {
+                user_id: token.claims.sub,
+                session_id: token.claims.sid,
+                handle: Arc::clone(&token.claims.handle),
+                user_type: token.claims.user_type,
+                apps: Arc::clone(&token.claims.apps),
+            },
+            Self::Key(known) => UserIdentity {
+                user_id: known.key.user_id,
+                session_id: known.key.id.as_uuid().into(),
+                handle: Arc::clone(&known.handle),
+                user_type: known.key.user_type,
+                apps: Arc::clone(&known.apps),
+            },
+        }
+    }
 }
 
 /// Says why a caller may not pass.
@@ -127,11 +164,12 @@ impl Guard {
         audience: &ServiceName,
     ) -> Result<Admitted, Refusal> {
         self.link.check()?;
-        let (user, credential) = match shown.key() {
-            Some(key) => self.owner_of(key, needed).await?,
-            None => self.holder_of(shown.credential, needed).await?,
+        let credential = match shown.key() {
+            Some(key) => Credential::Key(self.owner_of(key, needed).await?),
+            None => Credential::Token(self.holder_of(shown.credential, needed).await?),
         };
-        Ok(Admitted { user_id: user.user_id, identity: self.signer.for_user(&user, audience)?, credential })
+        let identity = self.signer.for_user(credential.identities(), audience, || credential.user())?;
+        Ok(Admitted { user_id: credential.user_id(), identity, credential })
     }
 
     /// Tells whether a credential is one that was seen and was good then.
@@ -145,54 +183,32 @@ impl Guard {
     /// Tells whether what somebody was admitted by has been revoked since.
     pub(crate) fn is_revoked(&self, credential: &Credential) -> bool {
         match credential {
-            Credential::Token(claims) => self.verifier.is_revoked(claims),
+            Credential::Token(token) => self.verifier.is_revoked(&token.claims),
             Credential::Key(known) => self.keys.is_overtaken(known),
         }
     }
 
-    async fn holder_of(
-        &self,
-        token: &str,
-        needed: Option<Needed>,
-    ) -> Result<(UserIdentity, Credential), Refusal> {
-        let claims = match self.verifier.verify(token) {
+    async fn holder_of(&self, token: &str, needed: Option<Needed>) -> Result<Arc<VerifiedAccess>, Refusal> {
+        let verified = match self.verifier.verify(token) {
             Err(TokenError::UnknownKey) => {
                 self.link.renew_keys().await;
                 self.verifier.verify(token)
             }
             verified => verified,
         }?;
-        check_granted(&claims.apps, needed)?;
-        let user = UserIdentity {
-            user_id: claims.sub,
-            session_id: claims.sid,
-            handle: Arc::clone(&claims.handle),
-            user_type: claims.user_type,
-            apps: Arc::clone(&claims.apps),
-        };
-        Ok((user, Credential::Token(claims)))
+        check_granted(&verified.claims.apps, needed)?;
+        Ok(verified)
     }
 
     /// A key is for the apps that it has scopes of, and for no other route.
-    async fn owner_of(
-        &self,
-        key: &str,
-        needed: Option<Needed>,
-    ) -> Result<(UserIdentity, Credential), Refusal> {
+    async fn owner_of(&self, key: &str, needed: Option<Needed>) -> Result<Arc<Known>, Refusal> {
         let known = self.keys.find(key).await?;
         let Needed { app, reach } = needed.ok_or(Refusal::OutOfScope)?;
         if !known.key.scopes.iter().any(|scope| scope.allows(app, reach)) {
             return Err(Refusal::OutOfScope);
         }
         check_granted(&known.apps, needed)?;
-        let user = UserIdentity {
-            user_id: known.key.user_id,
-            session_id: known.key.id.as_uuid().into(),
-            handle: Arc::clone(&known.handle),
-            user_type: known.key.user_type,
-            apps: Arc::clone(&known.apps),
-        };
-        Ok((user, Credential::Key(known)))
+        Ok(known)
     }
 }
 

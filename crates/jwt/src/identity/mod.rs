@@ -15,7 +15,7 @@ use slipway_models::auth::UserType;
 
 use crate::jws::Lifetime;
 
-pub use signer::IdentitySigner;
+pub use signer::{IdentitySigner, SignedIdentities};
 pub use trusted::TrustedKeys;
 pub use verifier::IdentityVerifier;
 

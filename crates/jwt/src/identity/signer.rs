@@ -1,33 +1,33 @@
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use quick_cache::sync::Cache;
-use slipway_kernel::{SessionId, SharedClock};
+use slipway_kernel::SharedClock;
 
 use super::{GATEWAY, IdentityClaims, LIFETIME, REUSED_FOR, ServiceName, SubjectClaims, UserIdentity};
 use crate::{KeyError, jwks, jws, keys};
 
-/// Sessions times audiences that one service speaks for at a time; more are signed anew.
-const CAPACITY: usize = 20_000;
-
 /// Signs what a service says about who calls.
 ///
-/// An identity is signed once for a session and an audience, and used again for half a minute.
+/// An identity is signed once for a caller and an audience, and used again for half a minute.
 pub struct IdentitySigner {
     service: ServiceName,
     kid: String,
     key: Ed25519KeyPair,
-    minted: Cache<(Option<SessionId>, ServiceName), Minted>,
+    /// Those of the service itself.
+    own: SignedIdentities,
     clock: SharedClock,
 }
 
-#[derive(Clone)]
-struct Minted {
+/// The identities that were signed for one caller, an audience each. They lie with what the caller is known by: what says
+/// otherwise of the caller has others.
+#[derive(Default)]
+pub struct SignedIdentities(Mutex<Vec<Signed>>);
+
+struct Signed {
+    audience: ServiceName,
     at: i64,
-    /// None for the service itself.
-    user: Option<UserIdentity>,
     token: Arc<str>,
 }
 
@@ -51,28 +51,37 @@ impl IdentitySigner {
         let key = Ed25519KeyPair::from_pkcs8(der.contents()).map_err(|_| not_a_key())?;
         publish(directory, &service, &key)?;
         let kid = jwks::ed25519_thumbprint(key.public_key().as_ref());
-        Ok(Self { service, kid, key, minted: Cache::new(CAPACITY), clock })
+        Ok(Self { service, kid, key, own: SignedIdentities::default(), clock })
     }
 
-    /// Signs that `user` calls `audience`. Only the gateway's word is believed.
-    pub fn for_user(&self, user: &UserIdentity, audience: &ServiceName) -> Result<Arc<str>, KeyError> {
+    /// Signs that a user calls `audience`, unless that is among what was `signed` for them. Only the gateway's word is
+    /// believed.
+    pub fn for_user(
+        &self,
+        signed: &SignedIdentities,
+        audience: &ServiceName,
+        user: impl FnOnce() -> UserIdentity,
+    ) -> Result<Arc<str>, KeyError> {
         debug_assert_eq!(self.service.as_str(), GATEWAY, "no other service speaks for users");
-        self.mint(Some(user), audience)
+        self.sign(signed, audience, || SubjectClaims::Identity(user()))
     }
 
     /// Signs that this service calls `audience` for work of its own.
     pub fn for_service(&self, audience: &ServiceName) -> Result<Arc<str>, KeyError> {
-        self.mint(None, audience)
+        self.sign(&self.own, audience, || SubjectClaims::Service { sub: self.service.clone() })
     }
 
-    fn mint(&self, user: Option<&UserIdentity>, audience: &ServiceName) -> Result<Arc<str>, KeyError> {
+    fn sign(
+        &self,
+        signed: &SignedIdentities,
+        audience: &ServiceName,
+        subject: impl FnOnce() -> SubjectClaims,
+    ) -> Result<Arc<str>, KeyError> {
         let now = self.clock.now().timestamp();
-        let place = (user.map(|user| user.session_id), audience.clone());
-        if let Some(minted) = self.minted.get(&place)
-            && (0..REUSED_FOR).contains(&(now - minted.at))
-            && minted.user.as_ref() == user
-        {
-            return Ok(minted.token);
+        let mut signed = signed.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_good = |signed: &Signed| (0..REUSED_FOR).contains(&(now - signed.at));
+        if let Some(known) = signed.iter().find(|known| known.audience == *audience && is_good(known)) {
+            return Ok(Arc::clone(&known.token));
         }
         let claims = IdentityClaims {
             iss: self.service.clone(),
@@ -80,13 +89,11 @@ impl IdentitySigner {
             exp: now + LIFETIME,
             iat: now,
             nbf: now,
-            subject: match user {
-                Some(user) => SubjectClaims::Identity(user.clone()),
-                None => SubjectClaims::Service { sub: self.service.clone() },
-            },
+            subject: subject(),
         };
         let token: Arc<str> = jws::sign(&self.kid, &self.key, &claims)?.into();
-        self.minted.insert(place, Minted { at: now, user: user.cloned(), token: Arc::clone(&token) });
+        signed.retain(is_good);
+        signed.push(Signed { audience: audience.clone(), at: now, token: Arc::clone(&token) });
         Ok(token)
     }
 }

@@ -14,7 +14,8 @@ fn a_token_verifies_and_says_what_was_granted() {
     let issued = platform.issuer.issue(grant.clone()).unwrap();
 
     for _ in 0..2 {
-        let claims = platform.verifier.verify(&issued.token).unwrap();
+        let verified = platform.verifier.verify(&issued.token).unwrap();
+        let claims = &verified.claims;
         assert_eq!((claims.sub, claims.sid), (grant.user_id, grant.session_id));
         assert_eq!((&claims.email, claims.user_type), (&grant.email, grant.user_type));
         assert_eq!((&claims.apps, &claims.handle), (&grant.apps, &grant.handle));
@@ -97,7 +98,7 @@ fn a_token_from_before_there_were_generations_is_of_the_first() {
     let mut claims = platform.claims();
     claims.as_object_mut().unwrap().remove("gen").unwrap();
     let token = forge(&platform.header(), &claims);
-    assert_eq!(platform.verifier.verify(&token).unwrap().generation, 0);
+    assert_eq!(platform.verifier.verify(&token).unwrap().claims.generation, 0);
 }
 
 #[test]

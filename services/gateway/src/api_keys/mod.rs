@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use quick_cache::sync::Cache;
-use slipway_jwt::{ApiKeyFingerprint, IdentitySigner, KeyError, RevokedTokens};
+use slipway_jwt::{ApiKeyFingerprint, IdentitySigner, KeyError, RevokedTokens, SignedIdentities};
 use slipway_kernel::SharedClock;
 use slipway_models::api_keys::{ApiKeyAnswer, ApiKeyQuestion, KnownApiKey};
 use slipway_telemetry::{IntCounterVec, Metrics, MetricsError};
@@ -57,6 +57,8 @@ pub(crate) struct Known {
     /// The owner's apps that the key has scopes of, as identities hold them.
     pub(crate) apps: Arc<[String]>,
     pub(crate) handle: Arc<str>,
+    /// What was signed for whoever shows it.
+    pub(crate) identities: SignedIdentities,
     asked_at: DateTime<Utc>,
 }
 
@@ -194,8 +196,8 @@ impl ApiKeys {
             self.unknown.insert(fingerprint, asked_at);
             return None;
         };
-        let apps = key.apps.iter().cloned().collect();
-        let known = Arc::new(Known { apps, handle: key.handle.as_str().into(), key, asked_at });
+        let (apps, handle) = (key.apps.iter().cloned().collect(), key.handle.as_str().into());
+        let known = Arc::new(Known { key, apps, handle, identities: SignedIdentities::default(), asked_at });
         self.known.insert(fingerprint, Arc::clone(&known));
         Some(known)
     }
