@@ -35,10 +35,8 @@ pub(crate) async fn measure() {
     let before = bare_logins(&issuer).await;
 
     let started = Instant::now();
-    let (answers, others) = tokio::join!(
-        flood(&platform, &login, before * TIMES_CAPACITY),
-        probe(&platform, &login, started),
-    );
+    let (answers, others) =
+        tokio::join!(flood(&platform, &login, before * TIMES_CAPACITY), probe(&platform, &login, started),);
     let hashes = f64::midpoint(before, bare_logins(&issuer).await);
     let mut sessions = sign_in_often(&platform, &login).await;
     let mut signatures = bare_signatures(&issuer).await / f64::from(ROUNDS + 1);
