@@ -15,11 +15,9 @@ pub(crate) struct Memory {
     started: Instant,
     /// With a key of this process, so that nobody can choose two counters that are one.
     hasher: RandomState,
-    windows: Mutex<Windows>,
+    /// By the hash of what tells a counter from others: two that meet by chance are not to be feared.
+    windows: Mutex<Cache<u64, Window>>,
 }
-
-/// By the hash of what tells a counter from others: two that meet by chance are not to be feared.
-type Windows = Cache<u64, Window>;
 
 impl Memory {
     pub(crate) fn new() -> Self {
@@ -34,23 +32,19 @@ impl Memory {
     pub(crate) fn count(&self, wanted: &[(impl Counter, Quota)]) -> Verdict {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let find = |windows: &Windows, counter: &_, quota| {
+        let find = |(counter, quota): &(_, Quota)| {
             let key = self.hasher.hash_one(counter);
-            (key, windows.get(&key).copied().unwrap_or_default().at(now, quota))
+            (key, windows.get(&key).copied().unwrap_or_default().at(now, *quota), *quota)
         };
-        let has_room = wanted.iter().all(|(counter, quota)| {
-            let (_, window) = find(&windows, counter, *quota);
-            window.standing(now, *quota).remaining > 0
-        });
-        let standings = wanted.iter().map(|(counter, quota)| {
-            let (key, mut window) = find(&windows, counter, *quota);
-            if has_room {
+        let mut found: Vec<(u64, Window, Quota)> = wanted.iter().map(find).collect();
+        let has_room = found.iter().all(|(_, window, quota)| window.standing(now, *quota).remaining > 0);
+        if has_room {
+            for (key, window, _) in &mut found {
                 window.count();
-                windows.insert(key, window);
+                windows.insert(*key, *window);
             }
-            window.standing(now, *quota)
-        });
-        Verdict::of(has_room, standings)
+        }
+        Verdict::of(has_room, found.iter().map(|(_, window, quota)| window.standing(now, *quota)))
     }
 
     /// Forgets what was counted.
