@@ -18,6 +18,8 @@ const [MAX_NAME, MAX_MESSAGE, MAX_TRACE] = [256, 8 * 1024, 24 * 1024];
 const MAX_LOG_BYTES = 64 * 1024;
 // What may wait for the bridge in memory before what is printed goes by the pipes, which take it in their time.
 const MAX_WAITING_BYTES = 1024 * 1024;
+// A worker that nobody needs for so long warms up.
+const IDLE_MS = 100;
 const DEFAULT_ENTRIES = ['index.mjs', 'index.js', 'index.cjs'];
 const FOLDER = process.cwd();
 
@@ -293,6 +295,23 @@ async function flush() {
   }
 }
 
+/** Goes once through what a first call does, so that the engine has compiled it by then. */
+async function warmUp(bridge, logger) {
+  const headers = [['content-type', 'application/json']];
+  const head = { method: 'POST', path: '/', headers, query: [], deadline_ms: 1000, execution_id: '' };
+  const { body } = makeRequest(head, Buffer.from('{}'));
+  makeContext(head, { env: {} }, logger);
+  encoded({ status_code: 200, headers: { 'content-type': 'application/json' }, body });
+  try {
+    findEntry();
+  } catch {
+    // As it should be: the code has not come yet.
+  }
+  await import('data:text/javascript,');
+  await flush();
+  bridge.socket.write(Buffer.alloc(0));
+}
+
 function main() {
   const descriptor = Number(process.env.SLIPWAY_WORKER_FD);
   delete process.env.SLIPWAY_WORKER_FD;
@@ -322,6 +341,11 @@ function main() {
     const answer = await state.handler(makeRequest(head, body), makeContext(head, state.configuration, logger));
     return [ANSWER, ...encoded(answer)];
   }
+
+  setTimeout(() => {
+    // One that is not warm works as well.
+    if (state.configuration === null && underway.size === 0) warmUp(bridge, logger).catch(() => {});
+  }, IDLE_MS);
 
   // What escapes the handler leaves the process in a state that nobody knows: it fails the call and ends.
   for (const event of ['uncaughtException', 'unhandledRejection']) {
