@@ -8,11 +8,10 @@ use slipway_web::Problem;
 use tokio::sync::Mutex;
 
 use super::Page;
-use crate::upstream::{self, Client};
+use crate::upstream::{self, Bounds, Client};
 
 const MAX_AGE: Duration = Duration::from_secs(1);
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const BOUNDS: Bounds = Bounds { within: Duration::from_secs(3), bytes: 64 * 1024 };
 
 /// How the services are, as of a second ago at the most: however often it is asked, they are asked once a second.
 pub(crate) struct Health {
@@ -84,7 +83,7 @@ impl Health {
         else {
             return false;
         };
-        let answer = self.client.fetch(request, ANSWER_WITHIN, MAX_ANSWER_BYTES).await;
+        let answer = self.client.fetch(request, BOUNDS).await;
         answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 }

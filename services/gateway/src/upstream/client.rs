@@ -93,7 +93,7 @@ impl Client {
         parts.authority = Some(turn.authority().clone());
         parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-        let answered = self.fetch(request, bounds.within, bounds.bytes).await;
+        let answered = self.fetch(request, bounds).await;
         match &answered {
             Ok(_) => turn.succeeded(Instant::now()),
             Err(_) => turn.failed(Instant::now()),
@@ -101,16 +101,15 @@ impl Client {
         answered
     }
 
-    /// Sends a request and reads the whole answer, of at most `limit` bytes.
+    /// Sends a request and reads the whole answer.
     pub(crate) async fn fetch(
         &self,
         request: Request<Question>,
-        within: Duration,
-        limit: usize,
+        Bounds { within, bytes }: Bounds,
     ) -> Result<Response<Bytes>, UpstreamError> {
         let fetched = async {
             let (head, body) = self.0.request(request).await?.into_parts();
-            let body = Limited::new(body, limit).collect().await.map_err(UpstreamError::Answer)?;
+            let body = Limited::new(body, bytes).collect().await.map_err(UpstreamError::Answer)?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
         timeout(within, fetched).await.unwrap_or(Err(UpstreamError::TimedOut(within)))
@@ -129,7 +128,7 @@ mod tests {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let within = Duration::from_millis(50);
         let request = Request::get(url).body(empty()).unwrap();
-        let outcome = Client::new().fetch(request, within, 4).await;
+        let outcome = Client::new().fetch(request, Bounds { within, bytes: 4 }).await;
         assert!(matches!(outcome, Err(UpstreamError::TimedOut(late)) if late == within), "{outcome:?}");
     }
 
@@ -146,7 +145,8 @@ mod tests {
             let _ = stream.read_to_end(&mut Vec::new()).await;
         });
         let request = Request::get(url).body(empty()).unwrap();
-        let outcome = Client::new().fetch(request, Duration::from_secs(30), 4).await;
+        let bounds = Bounds { within: Duration::from_secs(30), bytes: 4 };
+        let outcome = Client::new().fetch(request, bounds).await;
         assert!(matches!(outcome, Err(UpstreamError::Answer(_))), "{outcome:?}");
     }
 }
