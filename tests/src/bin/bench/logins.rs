@@ -36,15 +36,15 @@ pub(crate) async fn measure() {
 
     let started = Instant::now();
     let (answers, others) =
-        tokio::join!(flood(&platform, &login, before * TIMES_CAPACITY), probe(&platform, &login, started),);
+        tokio::join!(flood(&platform, &login, before * TIMES_CAPACITY), probe(&platform, &login, started));
     let hashes = f64::midpoint(before, bare_logins(&issuer).await);
     let mut sessions = sign_in_often(&platform, &login).await;
-    let mut signatures = bare_signatures(&issuer).await / f64::from(ROUNDS + 1);
-    let mut refreshes = 0.0;
+    let (mut refreshes, mut signatures) = (0.0, bare_signatures(&issuer).await);
     for _ in 0..ROUNDS {
-        refreshes += refresh(&platform, &mut sessions).await / f64::from(ROUNDS);
-        signatures += bare_signatures(&issuer).await / f64::from(ROUNDS + 1);
+        refreshes += refresh(&platform, &mut sessions).await;
+        signatures += bare_signatures(&issuer).await;
     }
+    let (refreshes, signatures) = (refreshes / f64::from(ROUNDS), signatures / f64::from(ROUNDS + 1));
 
     println!("a flood of sign-ins for {} s                     p50         p99", FLOOD.as_secs());
     others.print("other routes of auth");
