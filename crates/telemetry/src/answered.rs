@@ -4,11 +4,11 @@
 //! itself, and writes the line that [`crate::request_span`] and an event in it would come to.
 
 use std::cell::Cell;
-use std::io::Write as _;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use slipway_kernel::{Clock as _, SystemClock};
+
+use crate::lines;
 
 /// What is known of a request once it is answered.
 #[derive(Debug, Clone, Copy)]
@@ -50,9 +50,14 @@ pub struct TraceContext {
 impl TraceContext {
     /// Goes on with the trace that a caller names, or begins one that nobody records.
     pub fn of(traceparent: Option<&str>) -> Self {
+        Self::going_on(traceparent).0
+    }
+
+    /// Does the same, and tells whether it goes on with one.
+    pub(crate) fn going_on(traceparent: Option<&str>) -> (Self, bool) {
         let given = traceparent.and_then(Self::read);
         let (trace_id, flags) = given.unwrap_or_else(|| (fastrand::u128(1..), 0));
-        Self { trace_id, span_id: fastrand::u64(1..), flags }
+        (Self { trace_id, span_id: fastrand::u64(1..), flags }, given.is_some())
     }
 
     /// Takes the place in a trace that a `traceparent` names as one's own.
@@ -70,6 +75,11 @@ impl TraceContext {
         let _ = hex::encode_to_slice(self.span_id.to_be_bytes(), &mut text[36..52]);
         let _ = hex::encode_to_slice([self.flags], &mut text[53..]);
         text
+    }
+
+    /// Returns the id of the trace, as logs show it.
+    pub(crate) fn trace_id(&self) -> String {
+        hex::encode(self.trace_id.to_be_bytes())
     }
 
     fn trace_id_text(&self) -> [u8; 32] {
@@ -99,17 +109,15 @@ impl TraceContext {
 /// Writes the one line of a request.
 pub fn log_answered(answered: &Answered<'_>) {
     let is_fault = answered.status >= 500 && answered.is_own_fault;
-    if !is_fault
-        && !is_routine(answered.route)
-        && let Some(lines) = LINES.get()
-    {
-        if lines.has_answers {
-            lines.add(answered);
+    if !is_fault && !is_routine(answered.route) && lines::are_gathered() {
+        if tracing::enabled!(tracing::Level::INFO) {
+            let time = SystemClock.now();
+            lines::gather(|waiting| write_line(waiting, answered, time));
         }
         return;
     }
     let Answered { service, request_id, method, route, status, error_code, error_cause, .. } = *answered;
-    let trace_id = answered.trace.map(|trace| hex::encode(trace.trace_id.to_be_bytes()));
+    let trace_id = answered.trace.map(TraceContext::trace_id);
     let duration_ms = milliseconds(answered.duration);
     macro_rules! line {
         ($log:ident) => {
@@ -143,76 +151,6 @@ pub fn is_routine(route: &str) -> bool {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// How long a line may wait for others to be written with.
-const WAIT: Duration = Duration::from_millis(100);
-/// So much is written without waiting.
-const FULL: usize = 64 * 1024;
-
-static LINES: OnceLock<Lines> = OnceLock::new();
-
-/// Lines that wait to be written. Writing costs more than making them: it is done for many at a time.
-struct Lines {
-    waiting: Mutex<Vec<u8>>,
-    came: Condvar,
-    /// Whether answers are logged at all.
-    has_answers: bool,
-}
-
-impl Lines {
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, answered: &Answered<'_>) {
-        let time = SystemClock.now();
-        let mut waiting = self.lock();
-        let is_first = waiting.is_empty();
-        write_line(&mut waiting, answered, time);
-        if waiting.len() > FULL {
-            write_out(&mut waiting);
-        } else if is_first {
-            self.came.notify_one();
-        }
-    }
-
-    /// Writes what waits, again and again.
-    fn run(&self) -> ! {
-        loop {
-            let mut waiting = self.lock();
-            while waiting.is_empty() {
-                waiting = self.came.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-            }
-            drop(waiting);
-            std::thread::sleep(WAIT);
-            write_out(&mut self.lock());
-        }
-    }
-}
-
-/// Has lines of answers written many at a time from now on.
-pub(crate) fn gather_lines(has_answers: bool) {
-    let lines = Lines { waiting: Mutex::default(), came: Condvar::new(), has_answers };
-    if LINES.set(lines).is_ok()
-        && let Some(lines) = LINES.get()
-    {
-        // Where there is no thread to be had, lines are written when enough have come, and at the end.
-        let _ = std::thread::Builder::new().name("log".to_owned()).spawn(|| lines.run());
-    }
-}
-
-/// Writes all lines that wait, so that what follows comes after them.
-pub(crate) fn write_waiting() {
-    if let Some(lines) = LINES.get() {
-        write_out(&mut lines.lock());
-    }
-}
-
-fn write_out(waiting: &mut Vec<u8>) {
-    // A log that cannot be written has nowhere to say so.
-    let _ = std::io::stdout().lock().write_all(waiting);
-    waiting.clear();
 }
 
 /// Writes what [`crate::json`] would of a span and its event.

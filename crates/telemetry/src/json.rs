@@ -15,8 +15,6 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::answered::write_waiting;
-
 /// What is kept of one text field, in bytes.
 const MAX_TEXT: usize = 16 * 1024;
 
@@ -64,7 +62,6 @@ where
         let mut text = Vec::with_capacity(512);
         if line.write(event, &mut text).is_ok() {
             text.push(b'\n');
-            write_waiting();
             // A log that cannot be written has nowhere to say so.
             let _ = self.writer.make_writer_for(event.metadata()).write_all(&text);
         }

@@ -10,6 +10,7 @@ mod answered;
 mod blocking;
 mod config;
 mod json;
+mod lines;
 mod metrics;
 mod request;
 mod setup;

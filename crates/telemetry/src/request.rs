@@ -4,9 +4,14 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, TraceId};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use tracing::Span;
 use tracing::field::Empty;
+use tracing::span::Id;
+use tracing::{Dispatch, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::registry::LookupSpan as _;
+use tracing_subscriber::{Layer, Registry};
+
+use crate::TraceContext;
 
 /// A request as it came in.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +45,34 @@ impl Extractor for IncomingRequest<'_> {
 /// The request id, as it rides along in the context of a span and of all spans below it.
 struct RequestIdOf(String);
 
+/// Stands in the place of the layer that exports spans: without an endpoint they hold what log lines say, and this.
+pub(crate) struct PassingOn;
+
+impl<S: Subscriber> Layer<S> for PassingOn {}
+
+/// What of a request travels on with its span, and with all spans below it, where none is exported.
+struct Passed {
+    trace: TraceContext,
+    tracestate: Option<String>,
+    request_id: String,
+}
+
+impl Passed {
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = Vec::with_capacity(3);
+        headers.push(("traceparent", String::from_utf8_lossy(&self.trace.traceparent()).into_owned()));
+        headers.extend(self.tracestate.clone().map(|state| ("tracestate", state)));
+        headers.push(("x-request-id", self.request_id.clone()));
+        headers
+    }
+}
+
+/// Returns the registry where spans are kept and none is exported.
+fn passing_on(dispatch: &Dispatch) -> Option<&Registry> {
+    dispatch.downcast_ref::<PassingOn>()?;
+    dispatch.downcast_ref()
+}
+
 /// Opens the span of a request: a child of the caller's, or the root of a new trace.
 ///
 /// `user.id` may be recorded on it later; [`end_request`] records the rest.
@@ -56,6 +89,10 @@ pub fn request_span(request: &IncomingRequest<'_>) -> Span {
         otel.kind = "server",
         otel.status_code = Empty,
     );
+    if let Some(passed) = pass_on(&span, request) {
+        span.record("trace_id", passed);
+        return span;
+    }
     let parent = TraceContextPropagator::new()
         .extract_with_context(&Context::new(), request)
         .with_value(RequestIdOf(request.request_id.to_owned()));
@@ -69,9 +106,27 @@ pub fn request_span(request: &IncomingRequest<'_>) -> Span {
     span
 }
 
+/// Keeps what of a request travels on with its span, and returns the id of its trace; `None` where spans are exported, or
+/// nothing is kept at all.
+fn pass_on(span: &Span, request: &IncomingRequest<'_>) -> Option<String> {
+    let keep = |(id, dispatch): (&Id, &Dispatch)| {
+        let kept = passing_on(dispatch)?.span(id)?;
+        let (trace, goes_on) = TraceContext::going_on(request.traceparent);
+        let trace_id = trace.trace_id();
+        let tracestate = request.tracestate.filter(|state| goes_on && !state.is_empty()).map(str::to_owned);
+        let request_id = request.request_id.to_owned();
+        kept.extensions_mut().insert(Passed { trace, tracestate, request_id });
+        Some(trace_id)
+    };
+    span.with_subscriber(keep).flatten()
+}
+
 /// Records how a request ended. `route` is the route's template, never the path: paths hold ids.
 pub fn end_request(span: &Span, method: &str, route: &str, status: u16) {
-    span.context().span().update_name(format!("{method} {route}"));
+    let is_passed = span.with_subscriber(|(_, dispatch)| passing_on(dispatch).is_some());
+    if is_passed == Some(false) {
+        span.context().span().update_name(format!("{method} {route}"));
+    }
     span.record("http.route", route);
     span.record("http.response.status_code", status);
     if status >= 500 {
@@ -82,7 +137,15 @@ pub fn end_request(span: &Span, method: &str, route: &str, status: u16) {
 /// Returns the headers that a request made inside the current span carries: `traceparent`, `tracestate` and
 /// `x-request-id`, as far as they are known. Names and values are plain text, so that they suit any HTTP library.
 pub fn outgoing_headers() -> Vec<(&'static str, String)> {
-    let context = Span::current().context();
+    let span = Span::current();
+    let passed = |(id, dispatch): (&Id, &Dispatch)| {
+        let mut scope = passing_on(dispatch)?.span(id)?.scope();
+        scope.find_map(|span| span.extensions().get().map(Passed::headers))
+    };
+    if let Some(headers) = span.with_subscriber(passed).flatten() {
+        return headers;
+    }
+    let context = span.context();
     let mut headers = OutgoingHeaders(Vec::with_capacity(3));
     TraceContextPropagator::new().inject_context(&context, &mut headers);
     if let Some(RequestIdOf(id)) = context.get() {

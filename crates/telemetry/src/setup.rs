@@ -5,7 +5,7 @@ use std::time::Duration;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{Targets, filter_fn};
@@ -14,8 +14,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
-use crate::answered::{gather_lines, write_waiting};
 use crate::json::JsonLayer;
+use crate::lines::{Gathering, begin_gathering, write_waiting};
+use crate::request::PassingOn;
 use crate::{LogFormat, TelemetryConfig};
 
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
@@ -55,11 +56,14 @@ pub fn exports_spans() -> bool {
 /// Starts telemetry for the whole process: logs go to standard output, spans to the OTLP endpoint, panics to the log.
 pub fn init(config: &TelemetryConfig) -> Result<Guard, InitError> {
     let provider = tracer_provider(config)?;
-    subscriber(config, &provider, std::io::stdout).try_init()?;
-    EXPORTS_SPANS.store(config.otlp_endpoint.is_some(), Ordering::Relaxed);
-    if config.format == LogFormat::Json {
-        gather_lines(config.filter.would_enable(env!("CARGO_CRATE_NAME"), &Level::INFO));
+    match config.format {
+        LogFormat::Json => {
+            subscriber(config, &provider, Gathering).try_init()?;
+            begin_gathering();
+        }
+        LogFormat::Pretty => subscriber(config, &provider, std::io::stdout).try_init()?,
     }
+    EXPORTS_SPANS.store(config.otlp_endpoint.is_some(), Ordering::Relaxed);
     log_panics();
     Ok(Guard(provider))
 }
@@ -72,24 +76,24 @@ pub(crate) fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let tracer = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("slipway"))
-        .with_context_activation(false)
-        .with_location(false)
-        .with_threads(false)
-        .with_tracked_inactivity(false)
-        .with_filter(filter_fn(is_traced));
-    tracing_subscriber::registry().with(tracer).with(logs(config, writer))
+    let is_exported = config.otlp_endpoint.is_some();
+    let tracer = is_exported.then(|| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("slipway"))
+            .with_context_activation(false)
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_filter(filter_fn(is_traced))
+    });
+    let passing_on = (!is_exported).then(|| PassingOn.with_filter(filter_fn(is_traced)));
+    tracing_subscriber::registry().with(tracer).with(passing_on).with(logs(config, writer))
 }
 
-/// Without an endpoint, spans are made but not recorded: their ids still reach logs and other services.
 pub(crate) fn tracer_provider(config: &TelemetryConfig) -> Result<SdkTracerProvider, ExporterBuildError> {
     let resource = Resource::builder().with_service_name(config.service).build();
     let provider = SdkTracerProvider::builder().with_resource(resource);
-    let Some(endpoint) = &config.otlp_endpoint else {
-        let passing_through = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
-        return Ok(provider.with_sampler(passing_through).build());
-    };
+    let Some(endpoint) = &config.otlp_endpoint else { return Ok(provider.build()) };
     let traces = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
     let exporter = SpanExporter::builder().with_http().with_endpoint(traces).build()?;
     Ok(provider.with_batch_exporter(exporter).build())
