@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod goes_on;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Bytes;
@@ -10,6 +12,8 @@ use slipway_kernel::{ErrorCode, SharedClock, UserId};
 use slipway_web::Problem;
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
+
+use crate::goes_on::GoesOn;
 
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Tells that an answer was given before.
@@ -55,28 +59,26 @@ pub fn key_of<F: AsRef<[u8]>>(
 pub struct Idempotency {
     db: Database,
     clock: SharedClock,
-    /// Where the work is done, and not on the thread that answers: it goes on when that drops it.
+    /// Where the work of requests with a key is done, and not on the thread that answers: it goes on when that drops it.
     tasks: Handle,
 }
 
 impl Idempotency {
-    /// The work will be done on the current Tokio runtime.
+    /// Work with a key will be done on the current Tokio runtime.
     pub fn new(db: Database, clock: SharedClock) -> Self {
         Self { db, clock, tasks: Handle::current() }
     }
 
     /// Does `work` once for a key, where there is one: later requests with the same key and fingerprint get the same
-    /// answer. What fails leaves the key free. The work goes on when the client hangs up.
+    /// answer. What fails leaves the key free. The work goes on when the client hangs up; without a key it is done on the
+    /// thread that answers, as no other needs to be woken for it.
     pub async fn once(
         &self,
         key: Option<IdempotencyKey>,
         work: impl Future<Output = Result<Answer, Problem>> + Send + 'static,
     ) -> Result<HttpResponse, Problem> {
         let work = work.in_current_span();
-        let Some(key) = key else {
-            let done = self.tasks.spawn(work).await.map_err(Problem::internal)?;
-            return done.map(respond);
-        };
+        let Some(key) = key else { return GoesOn::new(work).await.map(respond) };
         let keys = self.clone();
         let done = self.tasks.spawn(async move { keys.claim_and_work(key, work).await });
         let Given { answer, is_replayed } = done.await.map_err(Problem::internal)??;
