@@ -20,7 +20,7 @@ const BATCH_RECORDS: usize = 1_000;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// How long records gather before they are written.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(250);
 const MIN_BACKOFF: Duration = Duration::from_millis(250);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// How long the last flush of a stopping runner may take. What it leaves is written at the next start.
@@ -73,19 +73,23 @@ impl Records {
         }
     }
 
-    /// Moves everything that is pending to PostgreSQL.
+    /// Moves everything that is pending to PostgreSQL. What comes meanwhile gathers for the next time: a transaction of few
+    /// records costs nearly as much as one of many.
     pub async fn flush(&self) -> Result<(), DbError> {
-        loop {
-            let batch = self.pending.oldest(BATCH_RECORDS, BATCH_BYTES);
+        let mut left = self.pending.len();
+        while left > 0 {
+            let batch = self.pending.oldest(left.min(BATCH_RECORDS), BATCH_BYTES);
             if batch.is_empty() {
-                return Ok(());
+                break;
             }
+            left = left.saturating_sub(batch.len());
             match self.write(&batch).await {
                 Ok(()) => self.settle(&batch),
                 Err(error) if error.is_transient() => return Err(error),
                 Err(_) => self.write_singly(batch).await?,
             }
         }
+        Ok(())
     }
 
     /// Finds the record that PostgreSQL refuses, so that it alone is lost.

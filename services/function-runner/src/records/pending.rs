@@ -88,6 +88,11 @@ impl Pending {
         self.arrived.notify_one();
     }
 
+    /// Returns how many records wait for PostgreSQL.
+    pub(super) fn len(&self) -> usize {
+        self.lock().queue.len()
+    }
+
     /// Returns the oldest records, as many as fit, but at least one where there is one.
     pub(super) fn oldest(&self, records: usize, bytes: usize) -> Vec<SpooledRecord> {
         let mut size = 0;
