@@ -81,39 +81,42 @@ impl QueryFragment<Pg> for UseUp {
     /// sees the rows that it changes as they are by then: a session that was revoked, or a token that was used, meanwhile
     /// is left alone.
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("WITH given (digest, successor, access_id, now, expires_at) AS (VALUES (");
+        out.push_sql("WITH session AS (UPDATE sessions SET last_used_at = ");
+        out.push_bind_param::<Timestamptz, _>(&self.now)?;
+        out.push_sql(" FROM refresh_tokens, users WHERE refresh_tokens.digest = ");
         out.push_bind_param::<Binary, _>(&self.digest)?;
+        out.push_sql(
+            " AND refresh_tokens.used_at IS NULL AND sessions.id = refresh_tokens.session_id
+                AND sessions.revoked_at IS NULL AND users.id = sessions.user_id AND users.status = 'active'
+                AND sessions.expires_at > ",
+        );
+        out.push_bind_param::<Timestamptz, _>(&self.now)?;
+        out.push_sql(" RETURNING ");
+        self.columns.walk_ast(out.reborrow())?;
+        out.push_sql("), used AS (UPDATE refresh_tokens SET used_at = ");
+        out.push_bind_param::<Timestamptz, _>(&self.now)?;
+        out.push_sql(" WHERE refresh_tokens.digest = ");
+        out.push_bind_param::<Binary, _>(&self.digest)?;
+        out.push_sql(
+            " AND refresh_tokens.used_at IS NULL AND EXISTS (SELECT FROM session)
+                RETURNING refresh_tokens.session_id
+            ), successor AS (INSERT INTO refresh_tokens (digest, session_id, created_at) SELECT ",
+        );
+        out.push_bind_param::<Binary, _>(&self.successor)?;
+        out.push_sql(", used.session_id, ");
+        out.push_bind_param::<Timestamptz, _>(&self.now)?;
+        out.push_sql(
+            " FROM used), access AS (INSERT INTO access_tokens (id, refresh_digest, issued_at, expires_at) SELECT ",
+        );
+        out.push_bind_param::<sql_types::Uuid, _>(&self.access_id)?;
         out.push_sql(", ");
         out.push_bind_param::<Binary, _>(&self.successor)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql_types::Uuid, _>(&self.access_id)?;
         out.push_sql(", ");
         out.push_bind_param::<Timestamptz, _>(&self.now)?;
         out.push_sql(", ");
         out.push_bind_param::<Timestamptz, _>(&self.access_expires_at)?;
         out.push_sql(
-            ")), session AS (
-                UPDATE sessions SET last_used_at = given.now FROM given, refresh_tokens, users
-                WHERE refresh_tokens.digest = given.digest AND refresh_tokens.used_at IS NULL
-                    AND sessions.id = refresh_tokens.session_id
-                    AND sessions.revoked_at IS NULL AND sessions.expires_at > given.now
-                    AND users.id = sessions.user_id AND users.status = 'active'
-                RETURNING ",
-        );
-        self.columns.walk_ast(out.reborrow())?;
-        out.push_sql(
-            "), used AS (
-                UPDATE refresh_tokens SET used_at = given.now FROM given
-                WHERE refresh_tokens.digest = given.digest AND refresh_tokens.used_at IS NULL
-                    AND EXISTS (SELECT FROM session)
-                RETURNING refresh_tokens.session_id
-            ), successor AS (
-                INSERT INTO refresh_tokens (digest, session_id, created_at)
-                SELECT given.successor, used.session_id, given.now FROM given, used
-            ), access AS (
-                INSERT INTO access_tokens (id, refresh_digest, issued_at, expires_at)
-                SELECT given.access_id, given.successor, given.now, given.expires_at FROM given, used
-            )
+            " FROM used)
             SELECT session.*, (
                 SELECT array_agg(app) FROM group_members
                 JOIN groups ON groups.id = group_members.group_id AND groups.apps IS NOT NULL
