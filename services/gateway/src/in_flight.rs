@@ -1,12 +1,19 @@
 //! How many requests are under way: in all, and of each account. An account that sends all of its requests at once would have
-//! everybody else's wait behind them; what is over a bound is refused before it costs more than the look at its token.
+//! everybody else's wait behind them: some begin at once, the others one by one, and what is over a bound is refused before
+//! it costs more than the look at its token.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use slipway_kernel::UserId;
+
+/// How many requests of an account begin at once where none has been answered yet.
+const AT_ONCE: usize = 16;
+/// From the begin of one that is beyond those to that of the next.
+const APART: Duration = Duration::from_micros(250);
 
 /// The requests under way at this gateway. Clones count together.
 #[derive(Clone)]
@@ -16,7 +23,17 @@ struct Counts {
     most: usize,
     most_of_account: usize,
     all: AtomicUsize,
-    accounts: Mutex<HashMap<UserId, usize>>,
+    accounts: Mutex<HashMap<UserId, Account>>,
+}
+
+/// What an account has under way.
+struct Account {
+    count: usize,
+    /// How many may begin at once. Each answer makes it one more, as long as there are half as many under way: who is
+    /// answered fast need not wait.
+    window: usize,
+    /// When the last one that had to wait begins.
+    last_begins: Option<Instant>,
 }
 
 /// The place of one request, until it is dropped.
@@ -24,6 +41,8 @@ pub(crate) struct Place {
     of: InFlight,
     account: Option<UserId>,
     is_socket: bool,
+    /// Where the request has to wait for its begin.
+    pub(crate) begins: Option<Instant>,
 }
 
 /// Says that as many requests are under way as may be.
@@ -50,22 +69,44 @@ impl InFlight {
             return Err(TooMany::InAll);
         }
         // From here on it gives back what it took.
-        let mut place = Place { of: self.clone(), account: None, is_socket };
+        let mut place = Place { of: self.clone(), account: None, is_socket, begins: None };
         if let Some(account) = account {
             let mut accounts = self.lock();
-            let count = accounts.entry(account).or_default();
-            if *count >= counts.most_of_account {
+            let known = accounts.entry(account).or_default();
+            if known.count >= counts.most_of_account {
                 drop(accounts);
                 return Err(TooMany::OfAccount(counts.most_of_account));
             }
-            *count += 1;
+            if known.count >= known.window && !is_socket {
+                place.begins = Some(known.next_begin(Instant::now()));
+            }
+            known.count += 1;
             place.account = Some(account);
         }
         Ok(place)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<UserId, Account>> {
         self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self { count: 0, window: AT_ONCE, last_begins: None }
+    }
+}
+
+impl Account {
+    fn next_begin(&mut self, now: Instant) -> Instant {
+        let begins = self.last_begins.map_or(now, |last| (last + APART).max(now));
+        self.last_begins = Some(begins);
+        begins
+    }
+
+    fn answered(&mut self) {
+        self.count -= 1;
+        self.window = (self.window + 1).min(2 * self.count).max(AT_ONCE);
     }
 }
 
@@ -75,11 +116,11 @@ impl Drop for Place {
             self.of.0.all.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(account) = self.account
-            && let Entry::Occupied(mut count) = self.of.lock().entry(account)
+            && let Entry::Occupied(mut known) = self.of.lock().entry(account)
         {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
+            known.get_mut().answered();
+            if known.get().count == 0 {
+                known.remove();
             }
         }
     }
@@ -98,10 +139,32 @@ mod tests {
         let other = requests.enter(eve, false).unwrap();
         drop(first);
         let third = requests.enter(ada, false).unwrap();
-        assert_eq!(requests.lock()[&ada.unwrap()], 2);
+        assert_eq!(requests.lock()[&ada.unwrap()].count, 2);
         drop((second, third, other));
         assert!(requests.lock().is_empty());
         assert_eq!(requests.0.all.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_burst_of_one_account_begins_one_by_one_until_it_is_answered() {
+        let requests = InFlight::new(1_000, 1_000);
+        let ada = Some(UserId::generate());
+        let burst = |count| -> Vec<_> { (0..count).map(|_| requests.enter(ada, false).unwrap()).collect() };
+        let mut places = burst(AT_ONCE + 3);
+        assert!(places[..AT_ONCE].iter().all(|place| place.begins.is_none()));
+        let begins: Vec<_> = places[AT_ONCE..].iter().filter_map(|place| place.begins).collect();
+        assert!(begins.len() == 3 && begins.windows(2).all(|pair| pair[1] >= pair[0] + APART));
+        assert!(requests.enter(ada, true).unwrap().begins.is_none(), "a WebSocket waits");
+        assert!(requests.enter(Some(UserId::generate()), false).unwrap().begins.is_none(), "another waits");
+        // As one is answered the next comes: soon nobody waits.
+        for _ in 0..8 {
+            places.remove(0);
+            places.extend(burst(1));
+        }
+        assert!(places.last().unwrap().begins.is_none());
+        // Who has few under way has no more at once than anybody.
+        places.truncate(1);
+        assert_eq!(burst(AT_ONCE).iter().filter(|place| place.begins.is_some()).count(), 1);
     }
 
     #[test]
