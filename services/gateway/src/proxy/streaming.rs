@@ -58,7 +58,7 @@ pub(super) async fn pass<S: Stream>(
     body: Body,
     worker: &Worker,
 ) -> Next {
-    let (mut kept, turn) = match connect(plan).await {
+    let (mut kept, turn) = match connect(plan, worker).await {
         Ok(connected) => connected,
         Err(fault) => {
             let problem = problems::unanswered(&fault, &plan.route);
@@ -89,10 +89,13 @@ pub(super) async fn pass<S: Stream>(
     }
 }
 
-/// Connects anew: that a connection which idled is closed would be noticed too late.
-async fn connect(plan: &Plan) -> Result<(Kept, Turn), AskFault> {
+/// Connects anew, unless a connection was used just now: that one which idled is closed would be noticed too late.
+async fn connect(plan: &Plan, worker: &Worker) -> Result<(Kept, Turn), AskFault> {
     let replicas = &plan.route.service.replicas;
     let turn = replicas.choose(std::time::Instant::now()).map_err(AskFault::NoReplica)?;
+    if let Some(kept) = worker.pool.take_fresh(&turn) {
+        return Ok((kept, turn));
+    }
     let fault = match Pool::connect(&turn).await {
         Ok(kept) => return Ok((kept, turn)),
         Err(fault) => fault,

@@ -13,6 +13,8 @@ use crate::server::Input;
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// Shorter than the services keep an idle connection, so that it is this side that ends one.
 const IDLE: Duration = Duration::from_secs(30);
+/// So shortly after an answer no service ends a connection for having idled.
+const FRESH: Duration = Duration::from_secs(1);
 /// Memory that an idle connection keeps.
 const KEPT: usize = 8 * 1024;
 /// The most idle connections to one replica.
@@ -35,10 +37,20 @@ pub(crate) struct Kept {
 impl Pool {
     /// Takes a connection that idles, if there is one.
     pub(crate) fn take(&self, turn: &Turn) -> Option<Kept> {
+        self.take_within(turn, IDLE)
+    }
+
+    /// Takes one for a request that cannot be sent twice: it will not be found closed when part of that is gone.
+    pub(crate) fn take_fresh(&self, turn: &Turn) -> Option<Kept> {
+        self.take_within(turn, FRESH)
+    }
+
+    /// Takes the connection that was used last, if that is not as long ago.
+    fn take_within(&self, turn: &Turn, within: Duration) -> Option<Kept> {
         let mut pool = self.0.borrow_mut();
         let idle = pool.get_mut(&turn.replica())?;
-        while let Some((since, kept)) = idle.pop() {
-            if since.elapsed() < IDLE && kept.is_open() {
+        while let Some((_, kept)) = idle.pop_if(|(since, _)| since.elapsed() < within) {
+            if kept.is_open() {
                 return Some(kept);
             }
         }

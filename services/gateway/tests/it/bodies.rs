@@ -56,6 +56,24 @@ async fn the_connection_goes_on_after_a_long_body_whose_answer_has_none() {
 }
 
 #[tokio::test]
+async fn long_bodies_soon_after_each_other_go_over_one_connection() {
+    let (gateway, [_, functions]) = TestGateway::start_tapped(&[]).await;
+    let token = gateway.sign_in().token;
+    let long = |more: &str| {
+        let head = format!(
+            "POST /api/v1/functions/nothing HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\
+             Content-Length: {MIB}\r\n{more}\r\n"
+        );
+        head + &"7".repeat(MIB)
+    };
+    let answers = raw::exchange(gateway.address, &(long("") + &long("Connection: close\r\n"))).await;
+    assert_eq!(answers.matches("HTTP/1.1 204 No Content\r\n").count(), 2, "{answers}");
+    let connections = functions.bytes();
+    let posts = |bytes: &Vec<u8>| bytes.windows(5).filter(|five| five == b"POST ").count();
+    assert_eq!(connections.iter().map(posts).collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_refused_unread_when_it_says_so() {
     let gateway = TestGateway::start().await;
     let token = gateway.sign_in().token;
