@@ -101,7 +101,7 @@ impl<'a> Attacked<'a> {
     fn attack(&self, attack: Attack, rate: f64, time: Duration) -> Attackers {
         let own = std::env::current_exe().expect("the own path");
         let child = Command::new("taskset")
-            .args(["-c", BESIDE, "nice", "-n", "19"])
+            .args(["-c", BESIDE, "chrt", "--idle", "0"])
             .arg(own)
             .args([attacker::ARGUMENT, attack.name(), &self.load.to.to_string()])
             .args([&rate.to_string(), &time.as_secs().to_string()])

@@ -5,10 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
+use http_body_util::Full;
 use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
 use slipway_bridge::protocol::{
     CONFIGURE_PATH, Frame, FrameDecoder, INVOKE_PATH, InvokeHead, Outcome, READY_PATH,
 };
@@ -18,6 +16,8 @@ use slipway_runtime::{
 use slipway_testkit::required_setting;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
+
+use crate::wire::Wire;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -31,7 +31,7 @@ pub(crate) struct DirectInstance {
 
 /// The bridge of an instance, over the connection that it dialled.
 pub(crate) struct Bridge {
-    requests: SendRequest<Full<Bytes>>,
+    wire: Wire,
     call: Bytes,
 }
 
@@ -89,9 +89,7 @@ impl Bridge {
     /// Waits until the bridge has dialled, and has it load the handler.
     pub(crate) async fn accept(listener: &UnixListener) -> Self {
         let (stream, _) = listener.accept().await.expect("the bridge dials");
-        let (requests, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP");
-        tokio::spawn(connection);
-        let mut bridge = Self { requests, call: encoded_call() };
+        let mut bridge = Self { wire: Wire::over(stream).await, call: encoded_call() };
         let configure = serde_json::json!({"function_name": "noop", "function_version": 1});
         bridge.send(Method::PUT, CONFIGURE_PATH, configure.to_string().into()).await;
         let loaded = bridge.send(Method::GET, READY_PATH, Bytes::new()).await;
@@ -111,10 +109,7 @@ impl Bridge {
     async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Bytes {
         let request =
             Request::builder().method(method).uri(path).header("host", "instance").body(Full::new(body));
-        self.requests.ready().await.expect("the connection");
-        let answer = self.requests.send_request(request.expect("a request")).await.expect("an answer");
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
-        answer.into_body().collect().await.expect("the whole answer").to_bytes()
+        self.wire.send(request.expect("a request")).await
     }
 }
 

@@ -4,14 +4,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::future::join_all;
+use http_body_util::Full;
+use hyper::Request;
 use reqwest::StatusCode;
 use slipway_end_to_end::{ADMIN_PASSWORD, Mode, Platform};
 use slipway_jwt::{AccessIssuer, Grant, SigningKeys};
 use slipway_kernel::{SessionId, SystemClock, TokenId, UserId};
-use slipway_models::auth::{LoginRequest, RegisterRequest, UserType};
+use slipway_models::auth::{LoginRequest, RefreshRequest, RegisterRequest, TokenAnswer, UserType};
 
 use crate::figures::{Figures, target};
+use crate::wire::Wire;
 
 const FLOOD: Duration = Duration::from_secs(30);
 const TIMES_CAPACITY: f64 = 10.0;
@@ -41,7 +45,7 @@ pub(crate) async fn measure() {
     let mut sessions = sign_in_often(&platform, &login).await;
     let (mut refreshes, mut signatures) = (0.0, bare_signatures(&issuer).await);
     for _ in 0..ROUNDS {
-        refreshes += refresh(&platform, &mut sessions).await;
+        refreshes += refresh(&mut sessions).await;
         signatures += bare_signatures(&issuer).await;
     }
     let (refreshes, signatures) = (refreshes / f64::from(ROUNDS), signatures / f64::from(ROUNDS + 1));
@@ -118,22 +122,43 @@ async fn probe(platform: &Platform, login: &LoginRequest, since: Instant) -> Fig
     figures
 }
 
-/// Returns the refresh tokens of new sessions.
-async fn sign_in_often(platform: &Platform, login: &LoginRequest) -> Vec<String> {
-    let mut sessions = Vec::new();
-    for _ in 0..REFRESHERS {
-        sessions.push(platform.anonymous().login(login).await.expect("a session").refresh_token);
+/// A session that is refreshed over and over.
+struct Refresher {
+    wire: Wire,
+    refresh_token: String,
+}
+
+impl Refresher {
+    async fn refresh(&mut self) {
+        let body = RefreshRequest { refresh_token: Some(self.refresh_token.clone()), transport: None };
+        let body = serde_json::to_vec(&body).expect("a body");
+        let request = Request::post("/api/v1/auth/refresh")
+            .header("host", "bench")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)));
+        let answer = self.wire.send(request.expect("a request")).await;
+        self.refresh_token =
+            serde_json::from_slice::<TokenAnswer>(&answer).expect("the next tokens").refresh_token;
     }
-    sessions
+}
+
+async fn sign_in_often(platform: &Platform, login: &LoginRequest) -> Vec<Refresher> {
+    let mut tokens = Vec::new();
+    for _ in 0..REFRESHERS {
+        tokens.push(platform.anonymous().login(login).await.expect("a session").refresh_token);
+    }
+    // Not before: the gateway gives up connections over which nothing comes.
+    let begin = async |refresh_token| Refresher { wire: Wire::to_gateway(platform).await, refresh_token };
+    join_all(tokens.into_iter().map(begin)).await
 }
 
 /// Refreshes all sessions without a pause; returns how often a second.
-async fn refresh(platform: &Platform, sessions: &mut [String]) -> f64 {
+async fn refresh(sessions: &mut [Refresher]) -> f64 {
     let started = Instant::now();
-    let one = async |token: &mut String| {
-        let (client, mut count) = (platform.anonymous(), 0_u32);
+    let one = async |session: &mut Refresher| {
+        let mut count = 0_u32;
         while started.elapsed() < REFRESHING {
-            *token = client.refresh(token).await.expect("the next tokens").refresh_token;
+            session.refresh().await;
             count += 1;
         }
         count

@@ -39,6 +39,7 @@ mod timing;
 mod verifier;
 mod warm;
 mod websocket;
+mod wire;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use slipway_config::Secret;
 use slipway_end_to_end::{Mode, Platform, containers_of};
 
@@ -16,8 +17,10 @@ const CLIENTS: usize = 20;
 /// How many instances there are directly: what a function may have by default.
 const INSTANCES: usize = 10;
 const ROUNDS: usize = 5;
-/// One round of each kind. Before the first, as long a one warms everything up.
+/// One round of each kind.
 const ROUND: Duration = Duration::from_secs(3);
+/// Rounds of each kind before the first that counts: Node.js compiles for good what it has run thousands of times.
+const WARM_UP: usize = 3;
 
 pub(crate) async fn measure() {
     let platform = Platform::start(Mode::Separate).await;
@@ -35,11 +38,16 @@ async fn compare(platform: &Platform, token: &str, name: &str, function: &Deploy
     for _ in 0..CLIENTS {
         callers.push(Caller::connect(platform, token, function.id).await);
     }
-    through(&mut callers).await;
+    for _ in 0..WARM_UP {
+        through(&mut callers).await;
+    }
     let own = containers_of(&platform.state()).len();
     let mut direct = Vec::new();
     for _ in 0..INSTANCES {
         direct.push(DirectInstance::start(&function.image, &platform.state()).await);
+    }
+    for _ in 0..WARM_UP {
+        directly(&mut direct).await;
     }
     let (mut all, mut through_time, mut beside, mut beside_time) = (Figures::default(), 0.0, 0, 0.0);
     for _ in 0..ROUNDS {
@@ -49,10 +57,10 @@ async fn compare(platform: &Platform, token: &str, name: &str, function: &Deploy
         }
         through_time += started.elapsed().as_secs_f64();
         let started = Instant::now();
-        beside += join_all(direct.iter_mut().map(directly)).await.into_iter().sum::<u32>();
+        beside += directly(&mut direct).await;
         beside_time += started.elapsed().as_secs_f64();
     }
-    join_all(direct.into_iter().map(DirectInstance::remove)).await;
+    all_of(direct.into_iter().map(DirectInstance::remove)).await;
     println!("{name}, {} calls of {CLIENTS} clients           p50         p99", all.count());
     all.print("through the gateway");
     let count = u32::try_from(all.count()).unwrap_or(u32::MAX);
@@ -76,15 +84,24 @@ async fn through(callers: &mut [Caller]) -> Vec<Duration> {
         }
         times
     };
-    join_all(callers.iter_mut().map(one)).await.concat()
+    all_of(callers.iter_mut().map(one)).await.concat()
 }
 
-/// Calls one instance for one round; returns how often.
-async fn directly(instance: &mut DirectInstance) -> u32 {
-    let (mut calls, began) = (0, Instant::now());
-    while began.elapsed() < ROUND {
-        instance.call().await;
-        calls += 1;
-    }
-    calls
+/// Calls instances without a pause for one round; returns how often.
+async fn directly(instances: &mut [DirectInstance]) -> u32 {
+    let began = Instant::now();
+    let one = async |instance: &mut DirectInstance| {
+        let mut calls = 0;
+        while began.elapsed() < ROUND {
+            instance.call().await;
+            calls += 1;
+        }
+        calls
+    };
+    all_of(instances.iter_mut().map(one)).await.into_iter().sum()
+}
+
+/// Waits for all of some, of which each is looked at only when something has become of it.
+async fn all_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    futures.collect::<FuturesUnordered<_>>().collect().await
 }
