@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use slipway_kernel::UserId;
 
-/// How many requests of an account begin at once where none has been answered yet.
-const AT_ONCE: usize = 16;
+/// How many requests an account may have under way that all began at once.
+const AT_ONCE: u32 = 64;
 /// From the begin of one that is beyond those to that of the next.
 const APART: Duration = Duration::from_micros(250);
 
@@ -29,11 +29,9 @@ struct Counts {
 /// What an account has under way.
 struct Account {
     count: usize,
-    /// How many may begin at once. Each answer makes it one more, as long as there are half as many under way: who is
-    /// answered fast need not wait.
-    window: usize,
-    /// When the last one that had to wait begins.
-    last_begins: Option<Instant>,
+    /// When the next request would begin if all began one by one. Each that is answered makes it that much earlier, so that
+    /// who has as few under way as may begin at once never waits (GCRA, ITU-T I.371).
+    due: Instant,
 }
 
 /// The place of one request, until it is dropped.
@@ -72,13 +70,14 @@ impl InFlight {
         let mut place = Place { of: self.clone(), account: None, is_socket, begins: None };
         if let Some(account) = account {
             let mut accounts = self.lock();
-            let known = accounts.entry(account).or_default();
+            let now = Instant::now();
+            let known = accounts.entry(account).or_insert(Account { count: 0, due: now });
             if known.count >= counts.most_of_account {
                 drop(accounts);
                 return Err(TooMany::OfAccount(counts.most_of_account));
             }
-            if known.count >= known.window && !is_socket {
-                place.begins = Some(known.next_begin(Instant::now()));
+            if !is_socket {
+                place.begins = known.begin(now);
             }
             known.count += 1;
             place.account = Some(account);
@@ -91,22 +90,12 @@ impl InFlight {
     }
 }
 
-impl Default for Account {
-    fn default() -> Self {
-        Self { count: 0, window: AT_ONCE, last_begins: None }
-    }
-}
-
 impl Account {
-    fn next_begin(&mut self, now: Instant) -> Instant {
-        let begins = self.last_begins.map_or(now, |last| (last + APART).max(now));
-        self.last_begins = Some(begins);
-        begins
-    }
-
-    fn answered(&mut self) {
-        self.count -= 1;
-        self.window = (self.window + 1).min(2 * self.count).max(AT_ONCE);
+    /// Begins a request; returns when, if that is later than now.
+    fn begin(&mut self, now: Instant) -> Option<Instant> {
+        let due = self.due.max(now);
+        self.due = due + APART;
+        due.checked_sub(AT_ONCE * APART).filter(|begins| *begins >= now)
     }
 }
 
@@ -118,8 +107,12 @@ impl Drop for Place {
         if let Some(account) = self.account
             && let Entry::Occupied(mut known) = self.of.lock().entry(account)
         {
-            known.get_mut().answered();
-            if known.get().count == 0 {
+            let account = known.get_mut();
+            account.count -= 1;
+            if !self.is_socket {
+                account.due = account.due.checked_sub(APART).unwrap_or(account.due);
+            }
+            if account.count == 0 {
                 known.remove();
             }
         }
@@ -146,25 +139,33 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_of_one_account_begins_one_by_one_until_it_is_answered() {
+    fn of_a_burst_of_one_account_some_begin_at_once_and_the_others_one_by_one() {
+        let now = Instant::now();
+        let mut account = Account { count: 0, due: now };
+        let begins: Vec<_> = (0..AT_ONCE + 3).map(|_| account.begin(now)).collect();
+        let (at_once, later) = begins.split_at(AT_ONCE as usize);
+        assert!(at_once.iter().all(Option::is_none));
+        assert_eq!(later, [0, 1, 2].map(|number| Some(now + number * APART)));
+        // After some time as many begin at once again.
+        let later = now + 2 * AT_ONCE * APART;
+        assert!((0..AT_ONCE).all(|_| account.begin(later).is_none()));
+        assert!(account.begin(later).is_some());
+    }
+
+    #[test]
+    fn who_has_few_requests_under_way_never_waits() {
         let requests = InFlight::new(1_000, 1_000);
         let ada = Some(UserId::generate());
-        let burst = |count| -> Vec<_> { (0..count).map(|_| requests.enter(ada, false).unwrap()).collect() };
-        let mut places = burst(AT_ONCE + 3);
-        assert!(places[..AT_ONCE].iter().all(|place| place.begins.is_none()));
-        let begins: Vec<_> = places[AT_ONCE..].iter().filter_map(|place| place.begins).collect();
-        assert!(begins.len() == 3 && begins.windows(2).all(|pair| pair[1] >= pair[0] + APART));
-        assert!(requests.enter(ada, true).unwrap().begins.is_none(), "a WebSocket waits");
-        assert!(requests.enter(Some(UserId::generate()), false).unwrap().begins.is_none(), "another waits");
-        // As one is answered the next comes: soon nobody waits.
-        for _ in 0..8 {
+        let mut places: Vec<_> = (0..AT_ONCE).map(|_| requests.enter(ada, false).unwrap()).collect();
+        for _ in 0..10 * AT_ONCE {
             places.remove(0);
-            places.extend(burst(1));
+            places.push(requests.enter(ada, false).unwrap());
         }
-        assert!(places.last().unwrap().begins.is_none());
-        // Who has few under way has no more at once than anybody.
+        assert!(places.iter().all(|place| place.begins.is_none()));
+        let _socket = requests.enter(ada, true).unwrap();
+        let _other = requests.enter(Some(UserId::generate()), false).unwrap();
         places.truncate(1);
-        assert_eq!(burst(AT_ONCE).iter().filter(|place| place.begins.is_some()).count(), 1);
+        assert!((1..AT_ONCE).all(|_| requests.enter(ada, false).unwrap().begins.is_none()));
     }
 
     #[test]
