@@ -94,9 +94,6 @@ pub(super) async fn decide(
     if matches!(body, Body::Sized(length) if length > route.body_limit) {
         return Err(Problem::body_too_large(route.body_limit));
     }
-    if let Some(begins) = place.begins {
-        tokio::time::sleep_until(begins.into()).await;
-    }
     let is_origin_told = route.cookies != Cookies::Kept && origin == Judged::Allowed;
     let sender = Sender {
         client_address,
