@@ -89,8 +89,8 @@ pub fn request_span(request: &IncomingRequest<'_>) -> Span {
         otel.kind = "server",
         otel.status_code = Empty,
     );
-    if let Some(passed) = pass_on(&span, request) {
-        span.record("trace_id", passed);
+    if let Some(trace_id) = pass_on(&span, request) {
+        span.record("trace_id", trace_id);
         return span;
     }
     let parent = TraceContextPropagator::new()

@@ -24,6 +24,6 @@ impl Caller {
 
     /// Calls the function once, to the end of its answer.
     pub(crate) async fn call(&mut self) {
-        self.wire.send(self.request.clone()).await;
+        self.wire.ask(self.request.clone()).await;
     }
 }

@@ -109,7 +109,9 @@ impl Bridge {
     async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Bytes {
         let request =
             Request::builder().method(method).uri(path).header("host", "instance").body(Full::new(body));
-        self.wire.send(request.expect("a request")).await
+        let (status, answer) = self.wire.send(request.expect("a request")).await;
+        assert!(status.is_success(), "{path}: {status}");
+        answer
     }
 }
 

@@ -136,7 +136,7 @@ impl Refresher {
             .header("host", "bench")
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body)));
-        let answer = self.wire.send(request.expect("a request")).await;
+        let answer = self.wire.ask(request.expect("a request")).await;
         self.refresh_token =
             serde_json::from_slice::<TokenAnswer>(&answer).expect("the next tokens").refresh_token;
     }

@@ -2,8 +2,8 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
 use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use slipway_end_to_end::Platform;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -30,20 +30,25 @@ impl Wire {
         Self::over(stream).await
     }
 
-    /// Asks, and returns the body of the answer, which must be a good one.
-    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Bytes {
+    /// Asks, and returns the body of the answer, whose status must be 200.
+    pub(crate) async fn ask(&mut self, request: Request<Full<Bytes>>) -> Bytes {
+        let (status, body) = self.send(request).await;
+        assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
+        body
+    }
+
+    /// Asks, and returns the status and the whole body of the answer.
+    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> (StatusCode, Bytes) {
         let Self { requests, connection } = self;
         let exchange = async {
             requests.ready().await.expect("the connection");
             let answer = requests.send_request(request).await.expect("an answer");
             (answer.status(), answer.into_body().collect().await.expect("the whole answer").to_bytes())
         };
-        let (status, body) = tokio::select! {
+        tokio::select! {
             biased;
             answer = exchange => answer,
             end = connection => panic!("the connection ended: {end:?}"),
-        };
-        assert!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
-        body
+        }
     }
 }
