@@ -21,8 +21,12 @@ use crate::rivals::{ANSWER, Server};
 use crate::verifier;
 
 const CONNECTIONS: usize = 64;
-const ROUNDS: u8 = 3;
-const ROUND: Duration = Duration::from_secs(4);
+/// Many and short: how fast the machine is changes within a minute.
+const ROUNDS: u8 = 8;
+const ROUND: Duration = Duration::from_secs(2);
+/// Each round begins with so much that does not count: a proxy that has idled for as long as the others had their turns is
+/// not what its callers see who go on calling.
+const WARM_UP: Duration = Duration::from_secs(1);
 const TOKENS: usize = 10_000;
 const MOST_ADDED: Duration = Duration::from_micros(400);
 const PATH: &str = "/api/v1/functions/hello";
@@ -47,7 +51,9 @@ pub(crate) async fn measure() {
     let mut rivals = [
         Rival::new("gateway, one token", platform.gateway(), &one, &gateway),
         Rival::new("gateway, 10,000 tokens", platform.gateway(), &many, &gateway),
-        Rival::new("nginx, no checks", &nginx.url(), &one, &nginx.processes()),
+        Rival::new("nginx, no checks, one token", &nginx.url(), &one, &nginx.processes()),
+        // What it is sent costs the load's processor more, and tells the proxy nothing.
+        Rival::new("nginx, no checks, 10,000 tokens", &nginx.url(), &many, &nginx.processes()),
         Rival::new("nginx, auth_request, all pass", &asking.url(), &one, &asking.processes()),
         Rival::new("nginx, auth_request, verified", &asking_really.url(), &one, &of_two),
         Rival::new("haproxy, jwt_verify", &haproxy.url(), &one, &haproxy.processes()),
@@ -58,6 +64,7 @@ pub(crate) async fn measure() {
     rivals.iter_mut().for_each(Rival::forget);
     for _ in 0..ROUNDS {
         for rival in &mut rivals {
+            put_load(&rival.url, rival.script, WARM_UP);
             rival.run();
         }
     }
@@ -87,7 +94,7 @@ impl<'a> Rival<'a> {
     fn run(&mut self) -> f64 {
         let used = |processes: &[u32]| -> f64 { processes.iter().copied().map(cpu_seconds).sum() };
         let before = used(&self.processes);
-        let (requests, seconds) = put_load(&self.url, self.script);
+        let (requests, seconds) = put_load(&self.url, self.script, ROUND);
         self.requests += requests;
         self.seconds += seconds;
         self.processor_seconds += used(&self.processes) - before;
@@ -109,7 +116,7 @@ impl<'a> Rival<'a> {
 }
 
 /// Compares the rivals. `first_sight` is what the gateway answered a second when it knew none of the many tokens.
-fn compare(rivals: &[Rival<'_>; 6], first_sight: f64) {
+fn compare(rivals: &[Rival<'_>; 7], first_sight: f64) {
     println!(
         "{CONNECTIONS} connections, {} bytes                    requests/s   of its processor",
         ANSWER.len()
@@ -119,7 +126,7 @@ fn compare(rivals: &[Rival<'_>; 6], first_sight: f64) {
         println!("  {:<32}{:>12.0} {busy:>9.0} %, {each:>6.1} us each", rival.name, rival.rate());
     }
     println!("  {:<32}{first_sight:>12.0}", "10,000 tokens, first round");
-    let [one, many, plain, _, verified, haproxy] = rivals;
+    let [one, many, plain, plain_many, _, verified, haproxy] = rivals;
     println!("the gateway's rate by others' (one token, many), and by what processor time allows (likewise)");
     for other in &rivals[2..] {
         let of = |gateway: &Rival<'_>| (gateway.rate() / other.rate(), other.cost() / gateway.cost());
@@ -127,8 +134,9 @@ fn compare(rivals: &[Rival<'_>; 6], first_sight: f64) {
         println!("  {:<32}{one:>10.2} {many:>10.2} {one_by_cost:>10.2} {many_by_cost:>10.2}", other.name);
     }
     let least = one.rate().min(many.rate());
-    let [plain, verified, haproxy] = [plain, verified, haproxy].map(Rival::rate);
-    target(">= 1.0 of nginx without any checks", least >= plain);
+    let [verified, haproxy] = [verified, haproxy].map(Rival::rate);
+    let is_as_fast = one.rate() >= plain.rate() && many.rate() >= plain_many.rate();
+    target(">= 1.0 of nginx without any checks, sent the same", is_as_fast);
     target(">= 4 of nginx with an auth_request that verifies", least >= 4.0 * verified);
     target(">= 4 of haproxy with jwt_verify", least >= 4.0 * haproxy);
 }
@@ -160,9 +168,9 @@ fn at_half_load(rate: f64, token: &str, urls: [&str; 3]) {
     target("added p50 <= 0.4 ms at half load", gateway.saturating_sub(directly) <= MOST_ADDED);
 }
 
-/// Puts a load on a proxy for a round; returns how many requests were answered, and in how many seconds.
-fn put_load(url: &str, script: &Path) -> (f64, f64) {
-    let (connections, time) = (CONNECTIONS.to_string(), format!("{}s", ROUND.as_secs()));
+/// Puts a load on a proxy for so long; returns how many requests were answered, and in how many seconds.
+fn put_load(url: &str, script: &Path, time: Duration) -> (f64, f64) {
+    let (connections, time) = (CONNECTIONS.to_string(), format!("{}s", time.as_secs()));
     let output = Command::new("taskset")
         .args(["-c", BESIDE, "wrk", "-t", "1", "-c", &connections, "-d", &time, "-s"])
         .arg(script)

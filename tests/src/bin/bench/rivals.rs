@@ -1,12 +1,13 @@
 //! The proxies that the gateway is measured beside, and what answers behind all of them.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use slipway_end_to_end::{Running, free_port};
+use slipway_end_to_end::{Running, free_port, nginx_arguments};
 use tempfile::TempDir;
 
 use crate::processes::{BESIDE, PROXY, family_of};
@@ -16,7 +17,12 @@ const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) const ANSWER: &str = r#"{"id":"0199f2c4-8e7a-7cc1-a3f5-2f0f64c1f0aa","name":"hello","runtime":"python","status":"active","created_at":"2026-01-01T00:00:00Z","invocations":12345,"description":"a function that says hello"}"#;
 
 /// Starts a program on a processor; what it says goes to a file.
-pub(crate) fn start_on(processor: &str, program: &str, arguments: &[&str], output: &Path) -> Running {
+pub(crate) fn start_on(
+    processor: &str,
+    program: &str,
+    arguments: &[impl AsRef<OsStr>],
+    output: &Path,
+) -> Running {
     let output = File::create(output).expect("a log");
     let mut command = Command::new("taskset");
     command.args(["-c", processor, program]).args(arguments);
@@ -40,23 +46,7 @@ impl Server {
         let port = free_port();
         let prefix = directory.path().join(name);
         fs::create_dir(&prefix).expect("a directory");
-        let config = format!(
-            "daemon off;
-worker_processes 1;
-worker_rlimit_nofile 20000;
-pid nginx.pid;
-error_log error.log;
-events {{ worker_connections 19000; }}
-http {{
-    keepalive_requests 10000000;
-    {}
-}}
-",
-            http(port)
-        );
-        fs::write(prefix.join("nginx.conf"), config).expect("the configuration");
-        let prefix_text = prefix.display().to_string();
-        let arguments = ["-p", &prefix_text, "-c", "nginx.conf", "-e", "error.log"];
+        let arguments = nginx_arguments(&prefix, &format!("keepalive_requests 10000000;\n{}", http(port)));
         Self::listening(port, start_on(processor, "nginx", &arguments, &prefix.join("output")))
     }
 
