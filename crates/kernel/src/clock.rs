@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 /// A source of the current time in UTC.
 pub trait Clock: Send + Sync + 'static {
@@ -49,11 +49,13 @@ impl Clock for FixedClock {
 }
 
 fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
-    Utc.timestamp_micros(time.timestamp_micros()).single().unwrap_or(time)
+    time.trunc_subsecs(6)
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeZone as _;
+
     use super::*;
 
     #[test]
