@@ -89,7 +89,7 @@ pub(super) async fn decide(
         limit(exchange, rules, &route, known, client_address).await?;
     }
     let caller = admitted?;
-    let place = rules.in_flight.enter(caller.as_ref().map(|caller| caller.user_id), is_switch);
+    let place = rules.in_flight.enter(caller.as_ref().map(|caller| caller.user_id), is_switch).await;
     let place = place.map_err(|fault| too_many(&fault))?;
     if matches!(body, Body::Sized(length) if length > route.body_limit) {
         return Err(Problem::body_too_large(route.body_limit));
