@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::SWITCHING_PROTOCOLS;
 use super::inward::Plan;
 use super::outward::FUNCTION_OUTCOME;
-use crate::server::{Connection, Input, Stream, Worker};
+use crate::server::{Connection, Input, Stream, Worker, after_others};
 use crate::upstream::{Kept, NoReplica, Pool, Replicas, Turn};
 
 /// Says why there is no answer.
@@ -118,6 +118,7 @@ async fn send<S: Stream>(
     message.extend_from_slice(&connection.input.unread()[..whole]);
     let mut sent = 0;
     kept.head.clear();
+    after_others().await;
     let answered = poll_fn(|context| {
         while sent < message.len() {
             match Pin::new(&mut kept.stream).poll_write(context, &message[sent..]) {

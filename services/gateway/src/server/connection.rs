@@ -107,6 +107,7 @@ impl<S: Stream> Connection<S> {
 
     /// Writes what is to be written. It fails where the client takes none of it for so long.
     pub(crate) async fn write(&mut self, stall: Duration) -> io::Result<()> {
+        after_others().await;
         let mut written = 0;
         let mut is_waiting = false;
         let outcome = poll_fn(|context| {
@@ -229,4 +230,17 @@ pub(crate) fn poll_gone<R: AsyncRead + Unpin>(
         }
     }
     Poll::Pending
+}
+
+/// Lets the connections that are ready come first. What they all write leaves together then, and wakes who reads it once.
+pub(crate) async fn after_others() {
+    let mut has_waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -25,7 +25,7 @@ use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use connection::{Connection, NoRequest, Stream, poll_gone};
+pub(crate) use connection::{Connection, NoRequest, Stream, after_others, poll_gone};
 pub(crate) use input::Input;
 pub use tls::Tls;
 
