@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Exchange;
 use super::request::Request;
-use super::said::{write_field, write_number_field};
+use super::said::{write_address, write_field, write_number_field};
 use crate::access::{Admitted, Credential, Guard};
 use crate::domain::headers::{Listed, names_signing_key, passes_inward};
 use crate::in_flight::Place;
@@ -70,7 +70,7 @@ impl Plan {
             line.extend_from_slice(query.as_bytes());
         }
         line.extend_from_slice(b" HTTP/1.1\r\nhost: ");
-        let mut fields = Vec::with_capacity(1024);
+        let mut fields = Vec::with_capacity(2048);
         copy_fields(&mut fields, request, &route);
         add_fields(&mut fields, exchange, body, &sender, request.host());
         fields.extend_from_slice(b"\r\n");
@@ -123,8 +123,7 @@ fn add_fields(to: &mut Vec<u8>, exchange: &Exchange, body: Body, sender: &Sender
     let Sender { client_address, scheme, .. } = sender;
     to.extend_from_slice(b"x-forwarded-for: ");
     let start = to.len();
-    // Writing into memory does not fail.
-    let _ = write!(to, "{client_address}");
+    write_address(to, *client_address);
     let address = start..to.len();
     to.extend_from_slice(b"\r\nvia: 1.1 slipway\r\n");
     let host = host.unwrap_or_default().as_bytes();
