@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use slipway_kernel::SharedClock;
+use smallvec::SmallVec;
 
 use super::{GATEWAY, IdentityClaims, LIFETIME, REUSED_FOR, ServiceName, SubjectClaims, UserIdentity};
 use crate::{KeyError, jwks, jws, keys};
@@ -23,7 +24,7 @@ pub struct IdentitySigner {
 /// The identities that were signed for one caller, an audience each. They lie with what the caller is known by: what says
 /// otherwise of the caller has others.
 #[derive(Default)]
-pub struct SignedIdentities(Mutex<Vec<Signed>>);
+pub struct SignedIdentities(Mutex<SmallVec<[Signed; 1]>>);
 
 struct Signed {
     audience: ServiceName,
@@ -92,7 +93,7 @@ impl IdentitySigner {
             subject: subject(),
         };
         let token: Arc<str> = jws::sign(&self.kid, &self.key, &claims)?.into();
-        signed.retain(is_good);
+        signed.retain(|signed| is_good(signed));
         signed.push(Signed { audience: audience.clone(), at: now, token: Arc::clone(&token) });
         Ok(token)
     }

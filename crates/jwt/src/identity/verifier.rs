@@ -6,7 +6,7 @@ use super::{
     ALGORITHM, GATEWAY, Identity, IdentityClaims, LIFETIME, ServiceName, Subject, SubjectClaims, TrustedKeys,
 };
 use crate::TokenError;
-use crate::fingerprint::{Fingerprint, VerifiedTokens};
+use crate::fingerprint::VerifiedTokens;
 use crate::jws::{self, LEEWAY, Lifetime};
 
 /// Identities that one service remembers; more are verified anew.
@@ -33,8 +33,8 @@ impl IdentityVerifier {
     ///
     /// One seen before costs a hash and a look-up; a new one an Ed25519 verification, about 0.05 ms.
     pub fn verify(&self, token: &str) -> Result<Arc<Identity>, TokenError> {
-        let fingerprint = Fingerprint::of(token)?;
-        if let Some((lifetime, identity)) = self.verified.get(&fingerprint) {
+        let fingerprint = self.verified.fingerprint(token)?;
+        if let Some((lifetime, identity)) = self.verified.get(fingerprint) {
             lifetime.check(self.clock.now(), LIFETIME, LEEWAY)?;
             return Ok(identity);
         }
