@@ -39,7 +39,8 @@ struct Account {
     turns: usize,
     /// The turns that were passed on, once any request had to wait for one.
     passed_on: Option<Arc<Semaphore>>,
-    /// When the last begins of those that wait.
+    /// When the last begins of those that wait. One that needs its time no more gives it back when it ends, so that this is
+    /// never further off than all that have a place would take.
     last_begins: Option<Instant>,
 }
 
@@ -57,6 +58,8 @@ pub(crate) struct Place {
     account: Option<UserId>,
     is_socket: bool,
     has_turn: bool,
+    /// Whether it was given a time to begin at, and did not begin then.
+    has_time: bool,
     is_under_way: bool,
 }
 
@@ -90,8 +93,14 @@ impl InFlight {
             return Err(TooMany::InAll);
         }
         // From here on it gives back what it took.
-        let mut place =
-            Place { of: self.clone(), account: None, is_socket, has_turn: false, is_under_way: false };
+        let mut place = Place {
+            of: self.clone(),
+            account: None,
+            is_socket,
+            has_turn: false,
+            has_time: false,
+            is_under_way: false,
+        };
         let Some(account) = account else { return Ok(place) };
         let most = counts.most_of_account;
         let begin = {
@@ -109,15 +118,21 @@ impl InFlight {
             }
             begin
         };
+        place.has_time = !matches!(begin, Begin::Now);
         match begin {
             Begin::Now => {}
             Begin::WithTurn(turns, latest) => {
                 if let Ok(Ok(turn)) = timeout_at(latest.into(), turns.acquire()).await {
                     turn.forget();
                     place.has_turn = true;
+                } else {
+                    place.has_time = false;
                 }
             }
-            Begin::At(time) => sleep_until(time.into()).await,
+            Begin::At(time) => {
+                sleep_until(time.into()).await;
+                place.has_time = false;
+            }
         }
         if !place.is_under_way {
             place.is_under_way = self.lock().get_mut(&account).is_some_and(|known| known.take(most));
@@ -176,6 +191,9 @@ impl Drop for Place {
             account.under_way -= usize::from(self.is_under_way);
             if self.has_turn {
                 account.end_turn();
+            }
+            if self.has_time {
+                account.last_begins = account.last_begins.and_then(|last| last.checked_sub(self.of.0.apart));
             }
             if account.places == 0 {
                 known.remove();
@@ -238,6 +256,17 @@ mod tests {
         places.push(waiting.now_or_never().expect("it has the turn of one that ended").unwrap());
         places.push(enter(&requests, ada, false).unwrap());
         assert!(requests.enter(ada, false).now_or_never().is_none(), "there are no more turns than before");
+
+        for _ in 0..10 * TURNS {
+            places.pop();
+            places.push(requests.enter(ada, false).await.unwrap());
+        }
+        let last = requests.lock()[&ada.unwrap()].last_begins.unwrap();
+        let places = u32::try_from(TURNS).unwrap();
+        assert!(
+            last <= Instant::now() + places * Duration::from_hours(1),
+            "times that nobody needs are given back"
+        );
     }
 
     #[tokio::test]
