@@ -57,10 +57,21 @@ pub(crate) struct Place {
     of: InFlight,
     account: Option<UserId>,
     is_socket: bool,
-    has_turn: bool,
-    /// Whether it was given a time to begin at, and did not begin then.
-    has_time: bool,
+    turn: Turn,
     is_under_way: bool,
+}
+
+/// What a request has of its account's turns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// None: it is a WebSocket, or began at its time.
+    Without,
+    /// One that was free.
+    Free,
+    /// A time to begin at, as long as it waits.
+    Awaited,
+    /// One that another passed on, before that time.
+    PassedOn,
 }
 
 /// Says that as many requests are under way as may be.
@@ -93,14 +104,8 @@ impl InFlight {
             return Err(TooMany::InAll);
         }
         // From here on it gives back what it took.
-        let mut place = Place {
-            of: self.clone(),
-            account: None,
-            is_socket,
-            has_turn: false,
-            has_time: false,
-            is_under_way: false,
-        };
+        let mut place =
+            Place { of: self.clone(), account: None, is_socket, turn: Turn::Without, is_under_way: false };
         let Some(account) = account else { return Ok(place) };
         let most = counts.most_of_account;
         let begin = {
@@ -112,26 +117,30 @@ impl InFlight {
                 return Err(TooMany::OfAccount(most));
             }
             let begin = if is_socket { Begin::Now } else { known.begin(counts) };
+            place.turn = match begin {
+                Begin::Now if is_socket => Turn::Without,
+                Begin::Now => Turn::Free,
+                Begin::WithTurn(..) | Begin::At(_) => Turn::Awaited,
+            };
             if matches!(begin, Begin::Now) {
-                place.has_turn = !is_socket;
                 place.is_under_way = known.take(most);
             }
             begin
         };
-        place.has_time = !matches!(begin, Begin::Now);
         match begin {
             Begin::Now => {}
             Begin::WithTurn(turns, latest) => {
-                if let Ok(Ok(turn)) = timeout_at(latest.into(), turns.acquire()).await {
-                    turn.forget();
-                    place.has_turn = true;
-                } else {
-                    place.has_time = false;
-                }
+                place.turn = match timeout_at(latest.into(), turns.acquire()).await {
+                    Ok(Ok(turn)) => {
+                        turn.forget();
+                        Turn::PassedOn
+                    }
+                    _ => Turn::Without,
+                };
             }
             Begin::At(time) => {
                 sleep_until(time.into()).await;
-                place.has_time = false;
+                place.turn = Turn::Without;
             }
         }
         if !place.is_under_way {
@@ -189,10 +198,10 @@ impl Drop for Place {
             let account = known.get_mut();
             account.places -= 1;
             account.under_way -= usize::from(self.is_under_way);
-            if self.has_turn {
+            if matches!(self.turn, Turn::Free | Turn::PassedOn) {
                 account.end_turn();
             }
-            if self.has_time {
+            if matches!(self.turn, Turn::Awaited | Turn::PassedOn) {
                 account.last_begins = account.last_begins.and_then(|last| last.checked_sub(self.of.0.apart));
             }
             if account.places == 0 {
@@ -242,7 +251,8 @@ mod tests {
     #[tokio::test]
     async fn a_request_without_a_turn_begins_when_another_ends() {
         let requests = InFlight::with_begins(1_000, 1_000, Duration::from_hours(1));
-        let ada = Some(UserId::generate());
+        let id = UserId::generate();
+        let ada = Some(id);
         let mut places: Vec<_> = (0..TURNS).map(|_| enter(&requests, ada, false).unwrap()).collect();
         let _socket = enter(&requests, ada, true).unwrap();
         let _other = enter(&requests, Some(UserId::generate()), false).unwrap();
@@ -261,7 +271,7 @@ mod tests {
             places.pop();
             places.push(requests.enter(ada, false).await.unwrap());
         }
-        let last = requests.lock()[&ada.unwrap()].last_begins.unwrap();
+        let last = requests.lock()[&id].last_begins.unwrap();
         let places = u32::try_from(TURNS).unwrap();
         assert!(
             last <= Instant::now() + places * Duration::from_hours(1),
