@@ -345,10 +345,10 @@ mod tests {
             let forged = format!("{message}.{number:04}{}", &signature[4..]);
             for garbage in [forged, format!("{number}{good}"), format!("{number}.a.b"), number.to_string()] {
                 verifier.verify(&garbage).unwrap_err();
-                assert!(!verifier.has_seen(&garbage), "it takes no place");
             }
         }
 
+        assert_eq!(verifier.verified.len(), 1);
         assert!(verifier.has_seen(&good), "it was not pushed out");
     }
 }

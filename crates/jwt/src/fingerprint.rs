@@ -45,6 +45,11 @@ impl<T: Clone> VerifiedTokens<T> {
     pub(crate) fn insert(&self, fingerprint: Fingerprint, value: T) {
         self.known.insert(fingerprint, value);
     }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
 }
 
 #[cfg(test)]
