@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep_until, timeout_at};
 
 /// How many requests of an account have a turn at a time: they begin without waiting.
-const TURNS: usize = 64;
+const TURNS: usize = 32;
 /// From the begin of one that waited for a turn in vain to that of the next.
 const APART: Duration = Duration::from_millis(1);
 /// How many times as many may have come as may be under way: who comes later is refused at once, as waiting has a bound too.

@@ -1,10 +1,11 @@
 //! One owner's calls, alone and while another owner floods: from a thread that yields to all others, as if that one called
 //! from another machine.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
-use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use slipway_clients::platform::Client;
 use slipway_end_to_end::{Mode, Platform, Project};
 use slipway_kernel::FunctionId;
@@ -14,8 +15,9 @@ use crate::figures::{Figures, target};
 use crate::function::{call, deploy, noops};
 use crate::outcomes::Outcomes;
 
-/// The calls that the one makes alone, after a tenth that warms up.
-const CALLS: usize = 1_000;
+/// The calls that the one makes alone, after a tenth that warms up: about as many as during the floods, so that the slowest
+/// hundredth of both are as sure.
+const CALLS: usize = 4_000;
 /// The calls of a flood, which is repeated, so that the one makes enough calls meanwhile.
 const FLOOD: usize = 1_000;
 const FLOODS: usize = 10;
@@ -24,7 +26,6 @@ const AT_A_TIME: [usize; 2] = [100, FLOOD];
 /// Takes a while without work, so that the flood waits for instances.
 const HANDLER: &str = "import time\n\ndef handle(request, context):\n    time.sleep(0.02)\n";
 const PAUSE: Duration = Duration::from_millis(1);
-const LOWEST: i32 = 19;
 
 pub(crate) async fn measure() {
     let platform = Platform::start(Mode::Separate).await;
@@ -71,10 +72,14 @@ pub(crate) async fn measure() {
     elsewhere.shutdown_background();
 }
 
-/// Makes a thread that gets what of the processors nobody else wants.
+/// Makes a thread that gets what of the processors nobody else wants (`SCHED_IDLE`, sched(7)): one of the lowest priority
+/// still keeps a processor for whole slices.
 fn yielding_runtime() -> Runtime {
-    // Of the calling thread alone: setpriority(2).
-    let yields = || setpriority_process(None, LOWEST).expect("a lower priority");
+    let yields = || {
+        let thread = gettid().to_string();
+        let chrt = Command::new("chrt").args(["--idle", "--pid", "0", &thread]).status().expect("chrt runs");
+        assert!(chrt.success(), "chrt ends with {chrt}");
+    };
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().on_thread_start(yields).build();
     runtime.expect("a runtime")
 }
