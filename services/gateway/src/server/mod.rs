@@ -36,7 +36,8 @@ use crate::upstream::Pool;
 /// How long accepting pauses where there is nothing to accept with, such as open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-/// After so long the next request is read of a client that had asked too often. It is told to wait a second or more.
+/// After so long, and up to as much again by chance, the next request is read of a client that had asked too often. It is told
+/// to wait a second or more. Without the chance, connections of one flood would all go on at the same moment.
 const LATER: Duration = Duration::from_millis(100);
 /// How often connections to services that idled for long are closed.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -209,7 +210,7 @@ async fn serve_requests<S: Stream>(stream: S, peer: SocketAddr, worker: &Worker)
             Next::Request => {}
             Next::Later => {
                 tokio::select! {
-                    () = sleep(LATER) => {}
+                    () = sleep(LATER.mul_f64(1.0 + fastrand::f64())) => {}
                     () = stopping.as_mut() => {}
                 }
             }
