@@ -24,7 +24,7 @@ use crate::domain::PasswordPolicy;
 use crate::service::{
     Accounts, ApiKeys, AuditLog, DetailsSeal, FollowedKeys, Grants, Groups, HashingOutcomes, LetterSender,
     LetterSettings, Letters, Limits, LinkTokens, Networks, PasswordChanges, Passwords, People, Profiles,
-    Purge, Recovery, Revocations, Sessions, TokenOperations, Tokens, ensure_superuser,
+    Purge, Recovery, Revocations, Sessions, Together, TokenOperations, Tokens, ensure_superuser,
 };
 use crate::{commands, routes};
 
@@ -242,7 +242,7 @@ fn keep_sessions(
     db: &Database,
     keys: &Keys,
     context: &Context,
-) -> Result<Sessions, MetricsError> {
+) -> Result<Sessions, BoxError> {
     let Context { clock, metrics, stop } = context;
     let operations = TokenOperations::new(metrics)?;
     let nudges = config.redis.as_ref().map(|redis| Nudges::start(redis, REVOCATIONS_CHANNEL, stop.clone()));
@@ -251,7 +251,8 @@ fn keep_sessions(
     Ok(Sessions {
         db: db.clone(),
         passwords: keys.passwords.clone(),
-        tokens: Tokens::new(Arc::clone(&keys.issuer), Arc::clone(&keys.secret)),
+        tokens: Tokens::new(Arc::clone(&keys.issuer), Arc::clone(&keys.secret))?,
+        refreshes: Together::start(db.clone(), Arc::clone(clock)),
         seal,
         networks: Networks::new(Arc::clone(&keys.secret)),
         revocations: Revocations::new(db.clone(), operations.clone(), nudges, Arc::clone(clock)),

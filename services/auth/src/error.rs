@@ -91,6 +91,8 @@ pub(crate) enum AuthError {
     Heads(#[from] std::io::Error),
     #[error("a token cannot be signed: {0}")]
     Signing(#[from] KeyError),
+    #[error("a thread that signs failed")]
+    SigningFailed,
     #[error("the details of a session cannot be sealed: {0}")]
     Sealing(#[from] SealError),
     #[error("a password cannot be hashed: {0}")]
@@ -171,6 +173,7 @@ impl From<AuthError> for Problem {
             AuthError::Database(_)
             | AuthError::Heads(_)
             | AuthError::Signing(_)
+            | AuthError::SigningFailed
             | AuthError::Sealing(_)
             | AuthError::Hashing(_)
             | AuthError::BlindHashing(_)

@@ -18,6 +18,7 @@ mod revocations;
 mod rotation;
 mod session_details;
 mod sessions;
+mod signers;
 mod signing_keys;
 mod superuser;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub(crate) use profiles::{AccountChange, Profiles};
 pub(crate) use purge::Purge;
 pub(crate) use recovery::Recovery;
 pub(crate) use revocations::Revocations;
+pub(crate) use rotation::Together;
 pub(crate) use session_details::DetailsSeal;
 pub(crate) use sessions::Sessions;
 pub(crate) use signing_keys::FollowedKeys;

@@ -1,21 +1,25 @@
 //! What a refresh token gives. Each works once; what is said here of parallel uses holds as the session's row is locked
 //! first, so that the refreshes of one family go one after another.
 
+mod together;
+
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use slipway_db::{DbError, PgConnection};
+use slipway_kernel::TokenId;
 use slipway_models::auth::UserStatus;
 
-use crate::domain::{Session, effective_apps};
+pub(crate) use self::together::Together;
+use crate::domain::{RefreshToken, Session, effective_apps};
 use crate::error::AuthError;
 use crate::service::grants::effective;
 use crate::service::revocations::{Revocations, Revoked};
 use crate::service::tokens::{Granted, KnownToken, Tokens};
 use crate::store;
 use crate::store::refresh_tokens::TokenDigest;
-use crate::store::rotation::UsedUp;
+use crate::store::rotation::{Shown, UsedUp};
 
 /// How long a used token gives its successor again, as long as that is unused: a lost answer or a double click does
 /// no harm. Any other reuse is taken for theft.
@@ -33,19 +37,26 @@ pub(super) enum Rotation {
     Reused(Session, Revoked),
 }
 
-/// Uses a token up that works: nearly every refresh. One that does not gives the successor back, and no more is told;
-/// [`settle`] tells what it gives.
-pub(super) fn use_up(
+impl Granted {
+    /// Has what a used up token was good for be handed over with its successor.
+    pub(super) fn next(used: UsedUp, refresh: RefreshToken, access_id: TokenId) -> Self {
+        let UsedUp { user, session, apps_of_groups } = used;
+        let apps = effective_apps(user.apps.clone(), apps_of_groups);
+        Self { user, apps, session, refresh, access_id }
+    }
+}
+
+/// Uses one token up, if it works.
+fn use_up(
     connection: &mut PgConnection,
     digest: &TokenDigest,
     successor: KnownToken,
     now: DateTime<Utc>,
-) -> Result<Result<Box<Granted>, KnownToken>, DbError> {
+) -> Result<Option<Granted>, DbError> {
     let access = Tokens::next_access(now);
-    let used = store::rotation::use_up(connection, digest, &successor.digest, access)?;
-    let Some(UsedUp { user, session, apps_of_groups }) = used else { return Ok(Err(successor)) };
-    let apps = effective_apps(user.apps.clone(), apps_of_groups);
-    Ok(Ok(Box::new(Granted { user, apps, session, refresh: successor.token, access_id: access.id })))
+    let shown = Shown { digest: *digest, successor: successor.digest, access: access.id };
+    let mut used = store::rotation::use_up(connection, &[shown], now, access.expires_at)?;
+    Ok(used.remove(&access.id).map(|used| Granted::next(used, successor.token, access.id)))
 }
 
 /// Tells what a token gives that did not work a moment ago: its successor again, or nothing, and then the end of the
@@ -68,7 +79,8 @@ pub(super) fn settle(
     let known = store::refresh_tokens::find(connection, digest)?;
     let Some(used_at) = known.and_then(|token| token.used_at) else {
         // What was in its way has gone.
-        return Ok(use_up(connection, digest, successor, now)?.map_or(Rotation::Expired, Rotation::Next));
+        let granted = use_up(connection, digest, successor, now)?;
+        return Ok(granted.map_or(Rotation::Expired, |granted| Rotation::Next(Box::new(granted))));
     };
     let next = store::refresh_tokens::find(connection, &successor.digest)?;
     let next_is_unused = next.is_some_and(|token| token.used_at.is_none());

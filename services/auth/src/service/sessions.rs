@@ -11,7 +11,7 @@ use crate::error::AuthError;
 use crate::service::grants::effective;
 use crate::service::passwords::Comparison;
 use crate::service::revocations::Revoked;
-use crate::service::rotation::{Rotation, settle, use_up};
+use crate::service::rotation::{Rotation, Together, settle};
 use crate::service::tokens::{Granted, KnownToken};
 use crate::service::{DetailsSeal, Networks, Passwords, Revocations, TokenOperations, Tokens};
 use crate::store;
@@ -23,6 +23,7 @@ pub(crate) struct Sessions {
     pub(crate) db: Database,
     pub(crate) passwords: Passwords,
     pub(crate) tokens: Tokens,
+    pub(crate) refreshes: Together,
     pub(crate) seal: DetailsSeal,
     pub(crate) networks: Networks,
     pub(crate) revocations: Revocations,
@@ -79,16 +80,9 @@ impl Sessions {
         };
         let successor = self.tokens.refresh.successor(&known.token);
         let now = self.clock.now();
-        let used = self
-            .db
-            .run("session.refresh", move |connection| {
-                let used = use_up(connection, &known.digest, successor, now)?;
-                Ok::<_, AuthError>(used.map_err(|successor| (known, successor)))
-            })
-            .await?;
-        let rotation = match used {
-            Ok(granted) => Rotation::Next(granted),
-            Err((known, successor)) => self.settle(known, successor, origin, now).await?,
+        let rotation = match self.refreshes.use_up(known.digest, successor).await? {
+            Ok(granted) => Rotation::Next(Box::new(granted)),
+            Err(successor) => self.settle(known, successor, origin, now).await?,
         };
         match rotation {
             Rotation::Next(granted) => {

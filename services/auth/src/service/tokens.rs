@@ -1,3 +1,4 @@
+use std::io;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -5,11 +6,10 @@ use slipway_jwt::{ACCESS_LIFETIME, AccessIssuer, Grant, Jwks, KeyError, SecretKe
 use slipway_kernel::TokenId;
 use slipway_models::auth::TokenAnswer;
 use slipway_models::groups::App;
-use slipway_telemetry::spawn_blocking;
-use tracing::Span;
 
 use crate::domain::{RefreshToken, Session, User};
 use crate::error::AuthError;
+use crate::service::signers::Signers;
 use crate::store::access_tokens::AccessTokenRecord;
 use crate::store::refresh_tokens::TokenDigest;
 
@@ -20,6 +20,7 @@ const SUCCESSOR: &str = "refresh-successor";
 #[derive(Clone)]
 pub(crate) struct Tokens {
     issuer: Arc<AccessIssuer>,
+    signers: Signers,
     pub(super) refresh: RefreshTokens,
 }
 
@@ -44,8 +45,9 @@ pub(crate) struct Granted {
 }
 
 impl Tokens {
-    pub(crate) fn new(issuer: Arc<AccessIssuer>, key: Arc<SecretKey>) -> Self {
-        Self { issuer, refresh: RefreshTokens(key) }
+    /// Starts the threads that sign.
+    pub(crate) fn new(issuer: Arc<AccessIssuer>, key: Arc<SecretKey>) -> io::Result<Self> {
+        Ok(Self { signers: Signers::start(&issuer)?, issuer, refresh: RefreshTokens(key) })
     }
 
     /// Returns the public keys of access tokens.
@@ -71,8 +73,7 @@ impl Tokens {
             apps: apps.iter().map(App::to_string).collect(),
             generation: user.token_generation,
         };
-        let issuer = Arc::clone(&self.issuer);
-        let access = spawn_blocking(Span::current(), move || issuer.issue(grant)).await??;
+        let access = self.signers.sign(grant).await?;
         Ok(TokenAnswer {
             access_token: access.token,
             token_type: "Bearer".to_owned(),

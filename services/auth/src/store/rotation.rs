@@ -1,4 +1,7 @@
-//! Nearly every refresh, as one statement: PostgreSQL's part of a refresh is mostly its round trips.
+//! Nearly every refresh: those that come at the same time as one statement, as PostgreSQL's part of a refresh is mostly
+//! what each statement and each commit costs.
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
@@ -6,15 +9,23 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{self, Array, Binary, Nullable, Text, Timestamptz};
 use slipway_db::DbError;
+use slipway_kernel::TokenId;
 use slipway_models::groups::App;
 use uuid::Uuid;
 
-use super::access_tokens::AccessTokenRecord;
 use super::apps::from_names;
 use super::refresh_tokens::TokenDigest;
 use super::users::Credentials;
 use super::{sessions, users};
 use crate::domain::{Session, User};
+
+/// A refresh token that was shown.
+pub(crate) struct Shown {
+    pub(crate) digest: TokenDigest,
+    pub(crate) successor: TokenDigest,
+    /// The access token that goes with the successor.
+    pub(crate) access: TokenId,
+}
 
 /// What a refresh token that worked was good for.
 pub(crate) struct UsedUp {
@@ -24,44 +35,51 @@ pub(crate) struct UsedUp {
     pub(crate) apps_of_groups: Option<Vec<App>>,
 }
 
-/// Uses up a token that works, and inserts its successor and the access token that goes with it. `None` where the token
-/// does not work, or no more: of uses at the same time one comes first.
+/// Uses up those tokens that work, and inserts the successor of each and the access token that goes with it. Returns what
+/// they were good for, by that access token. Left out are those that do not work, or no more, and those whose session
+/// another transaction holds: none waits for another's session. Of uses of one token at the same time one comes first.
 ///
-/// The account and its groups are read in one snapshot (see [`crate::service::grants::effective`]).
+/// The accounts and their groups are read in one snapshot (see [`crate::service::grants::effective`]).
 pub(crate) fn use_up(
     connection: &mut PgConnection,
-    digest: &TokenDigest,
-    successor: &TokenDigest,
-    access: AccessTokenRecord,
-) -> Result<Option<UsedUp>, DbError> {
-    let AccessTokenRecord { id, issued_at, expires_at } = access;
+    shown: &[Shown],
+    now: DateTime<Utc>,
+    access_expires_at: DateTime<Utc>,
+) -> Result<HashMap<TokenId, UsedUp>, DbError> {
     let statement = UseUp {
-        digest: *digest,
-        successor: *successor,
-        access_id: id.as_uuid(),
-        now: issued_at,
-        access_expires_at: expires_at,
+        digests: shown.iter().map(|token| token.digest).collect(),
+        successors: shown.iter().map(|token| token.successor).collect(),
+        access_ids: shown.iter().map(|token| token.access.as_uuid()).collect(),
+        now,
+        access_expires_at,
         columns: (
             <sessions::Row as Selectable<Pg>>::construct_selection(),
             <users::Row as Selectable<Pg>>::construct_selection(),
         ),
     };
-    let row: Option<Row> = statement.get_result(connection).optional()?;
-    Ok(row.map(|(session, user, names)| UsedUp {
-        session: session.into(),
-        user: Credentials::from(user).user,
-        apps_of_groups: names.map(|names| from_names(&names.into_iter().flatten().collect::<Vec<_>>())),
-    }))
+    let rows: Vec<Row> = statement.load(connection)?;
+    let used = |(session, user, (_, _, access, _), names): Row| {
+        let used = UsedUp {
+            session: session.into(),
+            user: Credentials::from(user).user,
+            apps_of_groups: names.map(|names| from_names(&names.into_iter().flatten().collect::<Vec<_>>())),
+        };
+        (TokenId::from(access), used)
+    };
+    Ok(rows.into_iter().map(used).collect())
 }
 
-/// The session, the account, and what its groups state: a group that states no app has none for one.
-type Row = (sessions::Row, users::Row, Option<Vec<Option<String>>>);
+/// The session, the account, what was shown, and what the account's groups state: a group that states no app has none for one.
+type Row = (sessions::Row, users::Row, ShownRow, Option<Vec<Option<String>>>);
+
+/// The digest, the successor's, the access token, and the session that the token is of.
+type ShownRow = (Vec<u8>, Vec<u8>, Uuid, Uuid);
 
 #[derive(QueryId)]
 struct UseUp {
-    digest: TokenDigest,
-    successor: TokenDigest,
-    access_id: Uuid,
+    digests: Vec<TokenDigest>,
+    successors: Vec<TokenDigest>,
+    access_ids: Vec<Uuid>,
     now: DateTime<Utc>,
     access_expires_at: DateTime<Utc>,
     columns: (Columns<sessions::Row>, Columns<users::Row>),
@@ -71,58 +89,73 @@ type Columns<Row> = <Row as Selectable<Pg>>::SelectExpression;
 type SqlTypeOf<Row> = <Columns<Row> as Expression>::SqlType;
 
 impl Query for UseUp {
-    type SqlType = (SqlTypeOf<sessions::Row>, SqlTypeOf<users::Row>, Nullable<Array<Nullable<Text>>>);
+    type SqlType = (
+        SqlTypeOf<sessions::Row>,
+        SqlTypeOf<users::Row>,
+        (Binary, Binary, sql_types::Uuid, sql_types::Uuid),
+        Nullable<Array<Nullable<Text>>>,
+    );
 }
 
 impl RunQueryDsl<PgConnection> for UseUp {}
 
 impl QueryFragment<Pg> for UseUp {
-    /// The session's row is changed first, and so locked: refreshes of one family go one after another. Whoever waited
-    /// sees the rows that it changes as they are by then: a session that was revoked, or a token that was used, meanwhile
-    /// is left alone.
+    /// The sessions' rows are locked first, so that the refreshes of one family go one after another, and a session that
+    /// ended, or a token that was used, meanwhile is left alone. What is held is skipped, as two that hold what the other
+    /// waits for would wait for PostgreSQL to end one of them.
+    ///
+    /// Tokens and the rows to lock are looked for one by one, not in a join: before a table was analysed, PostgreSQL took it
+    /// for best to look through all of a user's sessions for the token's.
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("WITH session AS (UPDATE sessions SET last_used_at = ");
-        out.push_bind_param::<Timestamptz, _>(&self.now)?;
-        out.push_sql(" FROM refresh_tokens, users WHERE refresh_tokens.digest = ");
-        out.push_bind_param::<Binary, _>(&self.digest)?;
         out.push_sql(
-            " AND refresh_tokens.used_at IS NULL AND sessions.id = refresh_tokens.session_id
-                AND sessions.revoked_at IS NULL AND users.id = sessions.user_id AND users.status = 'active'
-                AND sessions.expires_at > ",
+            "WITH shown AS MATERIALIZED (SELECT shown.*, (
+                SELECT session_id FROM refresh_tokens WHERE digest = shown.digest AND used_at IS NULL
+            ) AS session_id FROM unnest(",
+        );
+        out.push_bind_param::<Array<Binary>, _>(&self.digests)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.successors)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<sql_types::Uuid>, _>(&self.access_ids)?;
+        out.push_sql(
+            ") AS shown (digest, successor, access_id)
+            ), held AS MATERIALIZED (SELECT shown.* FROM shown CROSS JOIN LATERAL (
+                SELECT FROM sessions WHERE id = shown.session_id AND revoked_at IS NULL AND expires_at > ",
         );
         out.push_bind_param::<Timestamptz, _>(&self.now)?;
-        out.push_sql(" RETURNING ");
+        out.push_sql(
+            " FOR NO KEY UPDATE SKIP LOCKED) AS session), session AS (UPDATE sessions SET last_used_at = ",
+        );
+        out.push_bind_param::<Timestamptz, _>(&self.now)?;
+        out.push_sql(
+            " FROM held, users WHERE sessions.id = held.session_id AND users.id = sessions.user_id
+                AND users.status = 'active' RETURNING ",
+        );
         self.columns.walk_ast(out.reborrow())?;
-        out.push_sql("), used AS (UPDATE refresh_tokens SET used_at = ");
-        out.push_bind_param::<Timestamptz, _>(&self.now)?;
-        out.push_sql(" WHERE refresh_tokens.digest = ");
-        out.push_bind_param::<Binary, _>(&self.digest)?;
-        out.push_sql(
-            " AND refresh_tokens.used_at IS NULL AND EXISTS (SELECT FROM session)
-                RETURNING refresh_tokens.session_id
-            ), successor AS (INSERT INTO refresh_tokens (digest, session_id, created_at) SELECT ",
-        );
-        out.push_bind_param::<Binary, _>(&self.successor)?;
-        out.push_sql(", used.session_id, ");
+        out.push_sql(", held.*), used AS (UPDATE refresh_tokens SET used_at = ");
         out.push_bind_param::<Timestamptz, _>(&self.now)?;
         out.push_sql(
-            " FROM used), access AS (INSERT INTO access_tokens (id, refresh_digest, issued_at, expires_at) SELECT ",
+            " FROM session WHERE refresh_tokens.digest = session.digest AND refresh_tokens.used_at IS NULL
+                RETURNING session.*
+            ), successor AS (INSERT INTO refresh_tokens (digest, session_id, created_at)
+                SELECT successor, session_id, ",
         );
-        out.push_bind_param::<sql_types::Uuid, _>(&self.access_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Binary, _>(&self.successor)?;
-        out.push_sql(", ");
+        out.push_bind_param::<Timestamptz, _>(&self.now)?;
+        out.push_sql(
+            " FROM used), access AS (INSERT INTO access_tokens (id, refresh_digest, issued_at, expires_at)
+                SELECT access_id, successor, ",
+        );
         out.push_bind_param::<Timestamptz, _>(&self.now)?;
         out.push_sql(", ");
         out.push_bind_param::<Timestamptz, _>(&self.access_expires_at)?;
         out.push_sql(
             " FROM used)
-            SELECT session.*, (
+            SELECT used.*, (
                 SELECT array_agg(app) FROM group_members
                 JOIN groups ON groups.id = group_members.group_id AND groups.apps IS NOT NULL
                 LEFT JOIN unnest(groups.apps) AS app ON true
-                WHERE group_members.user_id = session.user_id
-            ) FROM session, used",
+                WHERE group_members.user_id = used.user_id
+            ) FROM used",
         );
         Ok(())
     }

@@ -127,9 +127,7 @@ impl<'a> Family<'a> {
 
     fn refresh(&mut self, place: usize) -> Result<(), TestCaseError> {
         let expected = self.model.refresh(place, self.now);
-        let shown = &self.known[place];
-        let successor = self.tokens.successor(&shown.token);
-        let rotation = rotate(self.connection, &shown.digest, successor, self.now);
+        let rotation = rotate(self.connection, self.tokens, &self.known[place], self.now);
         let (granted, outcome) = match rotation {
             Rotation::Next(granted) => (Some(granted), Outcome::Next(place + 1)),
             Rotation::Again(granted) => (Some(granted), Outcome::Again(place + 1)),
@@ -149,8 +147,7 @@ impl<'a> Family<'a> {
 
     fn guess(&mut self) -> Result<(), TestCaseError> {
         let guess = self.tokens.first().unwrap();
-        let successor = self.tokens.successor(&guess.token);
-        let rotation = rotate(self.connection, &guess.digest, successor, self.now);
+        let rotation = rotate(self.connection, self.tokens, &guess, self.now);
         prop_assert!(matches!(rotation, Rotation::Expired));
         Ok(())
     }
@@ -169,13 +166,14 @@ impl<'a> Family<'a> {
 /// Shows a token, as [`crate::service::Sessions::refresh`] does.
 fn rotate(
     connection: &mut PgConnection,
-    digest: &TokenDigest,
-    successor: KnownToken,
+    tokens: &RefreshTokens,
+    shown: &KnownToken,
     now: DateTime<Utc>,
 ) -> Rotation {
-    match use_up(connection, digest, successor, now).unwrap() {
-        Ok(granted) => Rotation::Next(granted),
-        Err(successor) => settle(connection, digest, successor, now).unwrap(),
+    let successor = || tokens.successor(&shown.token);
+    match use_up(connection, &shown.digest, successor(), now).unwrap() {
+        Some(granted) => Rotation::Next(Box::new(granted)),
+        None => settle(connection, &shown.digest, successor(), now).unwrap(),
     }
 }
 

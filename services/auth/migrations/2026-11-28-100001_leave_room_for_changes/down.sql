@@ -1,0 +1,2 @@
+ALTER TABLE refresh_tokens RESET (fillfactor);
+ALTER TABLE sessions RESET (fillfactor);
