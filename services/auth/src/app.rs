@@ -24,7 +24,7 @@ use crate::domain::PasswordPolicy;
 use crate::service::{
     Accounts, ApiKeys, AuditLog, DetailsSeal, FollowedKeys, Grants, Groups, HashingOutcomes, LetterSender,
     LetterSettings, Letters, Limits, LinkTokens, Networks, PasswordChanges, Passwords, People, Profiles,
-    Purge, Recovery, Revocations, Sessions, Together, TokenOperations, Tokens, ensure_superuser,
+    Purge, Recovery, Revocations, Sessions, Signers, Together, TokenOperations, Tokens, ensure_superuser,
 };
 use crate::{commands, routes};
 
@@ -248,11 +248,12 @@ fn keep_sessions(
     let nudges = config.redis.as_ref().map(|redis| Nudges::start(redis, REVOCATIONS_CHANNEL, stop.clone()));
     let seal = DetailsSeal::new(Arc::clone(&keys.sealing));
     tokio::spawn(seal.clone().seal_anew(db.clone(), stop.clone()));
+    let signers = Signers::start(&keys.issuer)?;
     Ok(Sessions {
         db: db.clone(),
         passwords: keys.passwords.clone(),
-        tokens: Tokens::new(Arc::clone(&keys.issuer), Arc::clone(&keys.secret))?,
-        refreshes: Together::start(db.clone(), Arc::clone(clock)),
+        refreshes: Together::start(db.clone(), signers.clone(), Arc::clone(clock)),
+        tokens: Tokens::new(Arc::clone(&keys.issuer), signers, Arc::clone(&keys.secret)),
         seal,
         networks: Networks::new(Arc::clone(&keys.secret)),
         revocations: Revocations::new(db.clone(), operations.clone(), nudges, Arc::clone(clock)),

@@ -44,6 +44,7 @@ pub(crate) use revocations::Revocations;
 pub(crate) use rotation::Together;
 pub(crate) use session_details::DetailsSeal;
 pub(crate) use sessions::Sessions;
+pub(crate) use signers::Signers;
 pub(crate) use signing_keys::FollowedKeys;
 pub(crate) use superuser::{Superuser, ensure_superuser};
 pub(crate) use token_operations::TokenOperations;

@@ -1,4 +1,3 @@
-use std::io;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -45,9 +44,8 @@ pub(crate) struct Granted {
 }
 
 impl Tokens {
-    /// Starts the threads that sign.
-    pub(crate) fn new(issuer: Arc<AccessIssuer>, key: Arc<SecretKey>) -> io::Result<Self> {
-        Ok(Self { signers: Signers::start(&issuer)?, issuer, refresh: RefreshTokens(key) })
+    pub(crate) fn new(issuer: Arc<AccessIssuer>, signers: Signers, key: Arc<SecretKey>) -> Self {
+        Self { issuer, signers, refresh: RefreshTokens(key) }
     }
 
     /// Returns the public keys of access tokens.

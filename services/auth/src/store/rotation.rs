@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{self, Array, Binary, Nullable, Text, Timestamptz};
+use diesel::sql_types::{self, Array, BigInt, Binary, Nullable, Text, Timestamptz};
 use slipway_db::DbError;
 use slipway_kernel::TokenId;
 use slipway_models::groups::App;
@@ -47,6 +47,7 @@ pub(crate) fn use_up(
     access_expires_at: DateTime<Utc>,
 ) -> Result<HashMap<TokenId, UsedUp>, DbError> {
     let statement = UseUp {
+        count: i64::try_from(shown.len()).unwrap_or(i64::MAX),
         digests: shown.iter().map(|token| token.digest).collect(),
         successors: shown.iter().map(|token| token.successor).collect(),
         access_ids: shown.iter().map(|token| token.access.as_uuid()).collect(),
@@ -77,6 +78,7 @@ type ShownRow = (Vec<u8>, Vec<u8>, Uuid, Uuid);
 
 #[derive(QueryId)]
 struct UseUp {
+    count: i64,
     digests: Vec<TokenDigest>,
     successors: Vec<TokenDigest>,
     access_ids: Vec<Uuid>,
@@ -105,7 +107,8 @@ impl QueryFragment<Pg> for UseUp {
     /// waits for would wait for PostgreSQL to end one of them.
     ///
     /// Tokens and the rows to lock are looked for one by one, not in a join: before a table was analysed, PostgreSQL took it
-    /// for best to look through all of a user's sessions for the token's.
+    /// for best to look through all of a user's sessions for the token's. The limit, which is as many as there are, is
+    /// for its planner, which reckons with one row where it knows only that there is one, and so with indexes.
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "WITH shown AS MATERIALIZED (SELECT shown.*, (
@@ -117,9 +120,10 @@ impl QueryFragment<Pg> for UseUp {
         out.push_bind_param::<Array<Binary>, _>(&self.successors)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<sql_types::Uuid>, _>(&self.access_ids)?;
+        out.push_sql(") AS shown (digest, successor, access_id) LIMIT ");
+        out.push_bind_param::<BigInt, _>(&self.count)?;
         out.push_sql(
-            ") AS shown (digest, successor, access_id)
-            ), held AS MATERIALIZED (SELECT shown.* FROM shown CROSS JOIN LATERAL (
+            "), held AS MATERIALIZED (SELECT shown.* FROM shown CROSS JOIN LATERAL (
                 SELECT FROM sessions WHERE id = shown.session_id AND revoked_at IS NULL AND expires_at > ",
         );
         out.push_bind_param::<Timestamptz, _>(&self.now)?;

@@ -65,6 +65,44 @@ async fn a_hundred_parallel_refreshes_make_one_successor() {
 }
 
 #[tokio::test]
+async fn refreshes_of_the_same_time_give_each_session_its_own() {
+    let auth = TestAuth::start().await;
+    let mut sessions = vec![auth.signed_in().await];
+    for _ in 0..29 {
+        sessions.push(auth.login("ada@example.org").await);
+    }
+    for _ in 0..2 {
+        let all = sessions.iter().map(|tokens| auth.refresh(&tokens["refresh_token"]));
+        let mut next: Vec<Value> = Vec::new();
+        for (answer, before) in futures_util::future::join_all(all).await.into_iter().zip(&sessions) {
+            assert_eq!(answer.status(), 200);
+            let tokens: Value = answer.json().await.unwrap();
+            assert_eq!(tokens["session_id"], before["session_id"]);
+            next.push(tokens);
+        }
+        sessions = next;
+    }
+    assert_eq!((count(&auth, "refresh_tokens"), count(&auth, "access_tokens")), (90, 90));
+}
+
+#[tokio::test]
+async fn a_session_that_is_held_holds_up_its_own_refresh_alone() {
+    let auth = TestAuth::start().await;
+    let (held, free) = (auth.signed_in().await, auth.login("ada@example.org").await);
+    let mut other = auth.database.superuser();
+    let id = held["session_id"].as_str().unwrap();
+    other.batch_execute(&format!("BEGIN; SELECT FROM sessions WHERE id = '{id}' FOR UPDATE")).unwrap();
+    let refresh = auth.refresh(&held["refresh_token"]);
+    let others = async {
+        let answer = auth.refresh(&free["refresh_token"]).await;
+        assert_eq!(answer.status(), 200, "not held");
+        other.batch_execute("COMMIT").unwrap();
+    };
+    let (answer, ()) = futures_util::future::join(refresh, others).await;
+    assert_eq!(answer.status(), 200, "and in its turn this one");
+}
+
+#[tokio::test]
 async fn a_session_that_ends_while_a_refresh_waits_for_it_gives_nothing() {
     let auth = TestAuth::start().await;
     let first = auth.signed_in().await;

@@ -1,5 +1,6 @@
-//! Refreshes that come while others are carried out wait for those, and then use up their tokens in one statement: under load
-//! PostgreSQL and its disk have a fraction of the work, and whoever comes alone waits for nobody.
+//! Refreshes that come while others are carried out, or while there is enough to be signed, wait for that, and then use up
+//! their tokens in one statement: under load PostgreSQL and its disk have a fraction of the work, no answer comes later for it, and
+//! whoever comes alone waits for nobody. The token of a client that has gone by then stays as it is.
 
 use std::collections::HashMap;
 
@@ -9,6 +10,7 @@ use slipway_kernel::SharedClock;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::AuthError;
+use crate::service::signers::Signers;
 use crate::service::tokens::{Granted, KnownToken, Tokens};
 use crate::store::refresh_tokens::TokenDigest;
 use crate::store::rotation::{Shown, use_up};
@@ -30,11 +32,19 @@ struct Asked {
 type Used = Result<Granted, KnownToken>;
 
 impl Together {
-    pub(crate) fn start(db: Database, clock: SharedClock) -> Self {
+    pub(crate) fn start(db: Database, signers: Signers, clock: SharedClock) -> Self {
         let (asked, mut asking) = mpsc::channel(MOST);
         tokio::spawn(async move {
             let mut batch = Vec::new();
-            while asking.recv_many(&mut batch, MOST).await > 0 {
+            while let Some(first) = asking.recv().await {
+                signers.want_more().await;
+                batch.push(first);
+                while batch.len() < MOST
+                    && let Ok(next) = asking.try_recv()
+                {
+                    batch.push(next);
+                }
+                batch.retain(|asked: &Asked| !asked.answer.is_closed());
                 carry_out(&db, std::mem::take(&mut batch), clock.now()).await;
             }
         });
@@ -55,6 +65,9 @@ impl Together {
 }
 
 async fn carry_out(db: &Database, batch: Vec<Asked>, now: DateTime<Utc>) {
+    if batch.is_empty() {
+        return;
+    }
     let ids: Vec<_> = batch.iter().map(|_| Tokens::next_access(now)).collect();
     let shown = batch.iter().zip(&ids).map(|(asked, access)| Shown {
         digest: asked.digest,
